@@ -1,0 +1,101 @@
+# What a developer runs. Every target sets up what it needs in .venv/ and .venvs/ and needs only
+# make and Python 3.11 or newer; PYTHON chooses the interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+export PIP_NO_INPUT = 1
+
+# Each in an environment of its own: their pins clash with each other and with the tap's.
+PROGRAMS := meltano pgserver target-postgres target-jsonl target-csv
+# target-duckdb 0.8 does not run on Python 3.12 and later.
+ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2] == (3, 11))' 2>&1),True)
+PROGRAMS += target-duckdb
+endif
+
+DEV := .venv/.ready
+PROGRAM_STAMPS := $(PROGRAMS:%=.venvs/%/.ready)
+
+.PHONY: help
+help: ## Say what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+.PHONY: python-version
+python-version:
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+	  "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make … PYTHON=python3.11")'
+
+$(DEV): requirements/dev.txt pyproject.toml | python-version
+	$(PYTHON) -m venv --clear .venv
+	.venv/bin/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venvs/%/.ready: requirements/%.txt | python-version
+	$(PYTHON) -m venv --clear .venvs/$*
+	.venvs/$*/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+.PHONY: dev
+dev: $(DEV) ## Set up .venv/ for development
+
+DEMO := .venvs/pgserver/bin/python -W 'ignore:XDG_RUNTIME_DIR is not set' -m demo
+
+.PHONY: demo
+demo: .venvs/meltano/.ready .venvs/pgserver/.ready ## Run the tap against a sandbox into PostgreSQL and show what arrived
+	$(DEMO)
+
+.PHONY: demo-sql
+demo-sql: .venvs/pgserver/.ready ## Query the demo's database: make demo-sql SQL='select …', or without SQL a prompt
+	@$(DEMO) sql $(if $(SQL),"$$SQL")
+export SQL
+
+.PHONY: test
+test: $(DEV) $(PROGRAM_STAMPS) ## Run every test (ARGS='-k word' for some)
+	.venv/bin/python -m pytest --numprocesses=2 $(ARGS)
+
+.PHONY: coverage
+coverage: $(DEV) $(PROGRAM_STAMPS) ## Run every test and show which lines none of them reached
+	.venv/bin/python -m coverage erase
+	.venv/bin/python -m coverage run -m pytest --numprocesses=2 $(ARGS)
+	.venv/bin/python -m coverage combine --quiet
+	.venv/bin/python -m coverage report
+
+.PHONY: lint
+lint: $(DEV) ## Check style and types
+	.venv/bin/python -m ruff check
+	.venv/bin/python -m ruff format --check
+	.venv/bin/python -m mypy
+
+.PHONY: format
+format: $(DEV) ## Mend what ruff can mend
+	.venv/bin/python -m ruff check --fix
+	.venv/bin/python -m ruff format
+
+.PHONY: dist
+dist: .venvs/tools/.ready ## Build wheel and sdist into dist/ and check them
+	rm -rf dist
+	.venvs/tools/bin/python -m build
+	.venvs/tools/bin/python -m twine check --strict dist/*
+
+.PHONY: audit
+audit: .venvs/tools/.ready ## Look the pinned packages up among known vulnerabilities
+	for pins in requirements/dev.txt requirements/tools.txt; do \
+	  .venvs/tools/bin/python -m pip_audit --require-hashes --disable-pip --requirement $$pins || exit 1; \
+	done
+
+# Names, versions and hashes only: where packages come from is the reader's own affair.
+COMPILE := .venvs/tools/bin/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate \
+  --no-emit-index-url --no-emit-find-links --python-version 3.11
+
+.PHONY: lock
+lock: .venvs/tools/.ready ## Choose new versions for requirements/*.txt
+	$(COMPILE) --universal --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
+	for name in meltano pgserver target-postgres target-jsonl target-csv tools; do \
+	  $(COMPILE) --universal requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+	done
+	$(COMPILE) --python-platform linux requirements/target-duckdb.in --output-file requirements/target-duckdb.txt
+
+.PHONY: clean
+clean: ## Remove everything that the targets above made
+	rm -rf .venv .venvs .demo .meltano dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

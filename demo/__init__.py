@@ -1,0 +1,1 @@
+"""A demonstration: a made-up Zoho Campaigns account, read into a real PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Singer tap for the recipients of Zoho Campaigns' e-mail campaigns."""

@@ -1,0 +1,223 @@
+"""Credentials: one holder for the whole run, whichever of the three ways in is configured.
+
+No module of the SDK's fits: its OAuth authenticator writes "Bearer", has no margin before expiry,
+takes an error with HTTP 200 for a token, and logs what the accounts server answered.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import typing as t
+
+from tap_zoho_campaigns_recipients.errors import TapError, TokenRefused, TransportFailed, quoted
+
+if t.TYPE_CHECKING:
+    from tap_zoho_campaigns_recipients.clock import Clock
+    from tap_zoho_campaigns_recipients.settings import Settings
+    from tap_zoho_campaigns_recipients.transport import Transport
+
+EXPIRY_MARGIN_SECONDS = 120
+"""A token is renewed this long before Zoho would refuse it."""
+
+MAX_LIFETIME_SECONDS = 86_400
+"""A longer `expires_in` is in milliseconds: very old clients were answered so."""
+
+
+class FixedAccessToken:
+    """An OAuth access token made elsewhere: never refreshed."""
+
+    api_path = "/api/v1.1"
+    """Where the API lives on its host."""
+
+    sends_form = False
+    """Whether parameters go into a form body rather than into the query string."""
+
+    def __init__(self, token: str) -> None:
+        """Hold the token."""
+        self._token = token
+
+    def token(self) -> str:
+        """Return the token."""
+        return self._token
+
+    def sign(self, token: str, headers: dict[str, str], parameters: dict[str, str]) -> None:
+        """Put the token into Zoho's own kind of Authorization header."""
+        del parameters
+        headers["Authorization"] = f"Zoho-oauthtoken {token}"
+
+    def refused(self, token: str) -> bool:
+        """There is nothing to refresh."""
+        del token
+        return False
+
+    def accepted(self, token: str) -> None:
+        """Nothing depends on it."""
+
+
+class LegacyAuthToken(FixedAccessToken):
+    """An authtoken of the legacy API, sent as a parameter."""
+
+    api_path = "/api"
+    sends_form = True
+
+    def sign(self, token: str, headers: dict[str, str], parameters: dict[str, str]) -> None:
+        """Put the token and the scope that goes with it among the parameters."""
+        del headers
+        parameters["authtoken"] = token
+        parameters["scope"] = "CampaignsAPI"
+
+
+class RefreshedAccessToken(FixedAccessToken):
+    """Access tokens made from a refresh token, one at a time for all threads of a run.
+
+    Zoho allows ten token requests in ten minutes for a refresh token, so a token is kept for its
+    whole life, and when several requests are refused at once only the first renews it.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport, clock: Clock) -> None:
+        """Start without a token; the first request fetches one."""
+        super().__init__("")
+        self._settings = settings
+        self._transport = transport
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._good_until = 0.0
+        self._refused_in_a_row: set[str] = set()
+        self.refreshes = 0
+
+    def token(self) -> str:
+        """Return a token that is good for two minutes at least, a new one if need be.
+
+        Raises:
+            TokenRefused: When the accounts server gives none.
+            TransportFailed: When it cannot be reached; worth another try.
+        """
+        with self._lock:
+            if self._clock.time() >= self._good_until - EXPIRY_MARGIN_SECONDS:
+                self._refresh()
+            return self._token
+
+    def refused(self, token: str) -> bool:
+        """Renew the token at its next use, unless two different ones were refused in a row."""
+        with self._lock:
+            self._refused_in_a_row.add(token)
+            if token == self._token:
+                self._good_until = 0.0
+            return len(self._refused_in_a_row) < 2  # noqa: PLR2004 - two in a row, as it says
+
+    def accepted(self, token: str) -> None:
+        """Forget the refusals before."""
+        del token
+        if self._refused_in_a_row:
+            with self._lock:
+                self._refused_in_a_row.clear()
+
+    def _refresh(self) -> None:
+        answer = request_token(
+            self._settings.accounts_url,
+            {
+                "grant_type": "refresh_token",
+                "client_id": self._settings.client_id or "",
+                "client_secret": self._settings.client_secret or "",
+                "refresh_token": self._settings.refresh_token or "",
+            },
+            self._transport,
+        )
+        self.refreshes += 1
+        self._token = answer["access_token"]
+        self._good_until = self._clock.time() + lifetime_seconds(answer)
+
+
+def credentials(settings: Settings, transport: Transport, clock: Clock) -> FixedAccessToken:
+    """Return the holder for the one way to authenticate that the settings give."""
+    if settings.auth_token:
+        return LegacyAuthToken(settings.auth_token)
+    if settings.access_token:
+        return FixedAccessToken(settings.access_token)
+    return RefreshedAccessToken(settings, transport, clock)
+
+
+def request_token(
+    accounts_url: str, form: dict[str, str], transport: Transport
+) -> dict[str, t.Any]:
+    """Ask the accounts server for a token.
+
+    The secrets go in a form body, so that they stand in no URL.
+
+    Args:
+        accounts_url: Scheme and host of the accounts server.
+        form: The grant, as Zoho's page on OAuth says.
+        transport: Sends it.
+
+    Returns:
+        The answer, with an ``access_token`` in it for certain.
+
+    Raises:
+        TokenRefused: When Zoho says no; the text says which setting is wrong.
+        TransportFailed: When no readable answer came; worth another try.
+    """
+    host = accounts_url.partition("://")[2]
+    try:
+        response = transport.post(
+            f"{accounts_url}/oauth/v2/token", headers={"Accept": "application/json"}, form=form
+        )
+    except TransportFailed as error:
+        msg = f"The accounts server {host} gave no token. {error}"
+        raise TransportFailed(msg) from None
+    try:
+        answer = json.loads(response.body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        msg = f"The accounts server {host} answered HTTP {response.status} without JSON"
+        raise _unreadable(response.status, msg)
+    if isinstance(answer.get("access_token"), str) and answer["access_token"]:
+        return answer
+    raise _refusal(host, answer, response.status)
+
+
+def lifetime_seconds(answer: dict[str, t.Any]) -> float:
+    """Return how long a token lives, from an answer of the accounts server."""
+    for name in ("expires_in_sec", "expires_in"):
+        try:
+            seconds = float(answer[name])
+        except (KeyError, TypeError, ValueError):
+            continue
+        if 0 < seconds:
+            return seconds / 1000 if seconds > MAX_LIFETIME_SECONDS else seconds
+    return 3600.0
+
+
+_REFUSALS = {
+    "invalid_code": "refresh_token is wrong, was revoked, or belongs to another data_center",
+    "invalid_client": "client_id is wrong or belongs to another data_center",
+    "invalid_client_secret": "client_secret is wrong",
+}
+
+
+def _refusal(host: str, answer: dict[str, t.Any], status: int) -> TapError:
+    error = quoted(str(answer.get("error", "")))
+    description = str(answer.get("error_description", ""))
+    if error in _REFUSALS:
+        return TokenRefused(f'The accounts server {host} answered "{error}": {_REFUSALS[error]}')
+    if error == "Access Denied" or "too many requests" in description.lower():
+        return TokenRefused(
+            f'The accounts server {host} answered "{error}": too many tokens were asked for. Wait '
+            "half an hour and run again; other programs with this refresh_token count as well"
+        )
+    if not error:
+        return _unreadable(
+            status, f"The accounts server {host} answered HTTP {status} with neither token nor error"
+        )
+    return TokenRefused(
+        f'The accounts server {host} answered "{error}": check client_id, client_secret, '
+        "refresh_token and data_center"
+    )
+
+
+def _unreadable(status: int, text: str) -> TapError:
+    server_error = 500
+    if status == 200 or status >= server_error:  # noqa: PLR2004 - HTTP's own numbers
+        return TransportFailed(text)
+    return TokenRefused(f"{text}: check accounts_url and data_center")

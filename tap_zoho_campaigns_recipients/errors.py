@@ -1,0 +1,172 @@
+"""What can go wrong, as the user reads it.
+
+TapError                      an expected failure; its text is one line: what, and what to do
+├── ZohoError                 Zoho answered, with an error
+│   ├── CampaignRefused       this campaign cannot be read (deleted, not sent, too small, …)
+│   ├── InsufficientPrivileges  the user's role does not allow it
+│   ├── RangeTooLarge         `range` is above Zoho's maximum
+│   ├── MissingParameter      a parameter is missing: it was sent where Zoho does not look
+│   ├── Unauthorized          the token was refused
+│   ├── Throttled             too many calls: the endpoint is locked for a while
+│   ├── Transient             Zoho's own trouble: worth another try
+│   └── UnexpectedCode        any other code
+├── BadAnswer                 the body is not what was asked for: worth another try
+├── TransportFailed           no whole answer came: worth another try
+├── TokenRefused              the accounts server gives no access token
+└── RunFailed                 the run went on as far as it could and failed all the same
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_LONGEST_QUOTE_CHARACTERS = 200
+_ADDRESS = re.compile(r"[^\s@<>\"'=,;]+@[^\s@<>\"',;]+")
+
+
+def quoted(text: str) -> str:
+    """Make a server's words fit for one line of a log.
+
+    Control characters become spaces, e-mail addresses are left out (a log is no place for
+    recipients), and what is longer than 200 characters is cut.
+    """
+    plain = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[:2000])
+    line = _ADDRESS.sub("(an address)", " ".join(plain.split()))
+    if len(line) > _LONGEST_QUOTE_CHARACTERS:
+        return line[: _LONGEST_QUOTE_CHARACTERS - 1] + "…"
+    return line
+
+
+class TapError(Exception):
+    """An expected failure. ``str()`` of it is one line without secrets."""
+
+
+class ZohoError(TapError):
+    """Zoho answered with an error of its own.
+
+    Args:
+        endpoint: The endpoint's name, such as ``recentcampaigns``.
+        code: Zoho's code as text, such as ``6303``; empty where the answer had none.
+        message: Zoho's message, as it came.
+        advice: What this code means, where the class cannot know it.
+    """
+
+    advice = ""
+    """What the user can do, or what the tap does; added to the line."""
+
+    def __init__(
+        self, endpoint: str, code: str, message: str, *, advice: str | None = None
+    ) -> None:
+        """Keep the parts of the answer, made fit for one line."""
+        if advice is not None:
+            self.advice = advice
+        self.endpoint = endpoint
+        self.code = quoted(code)
+        self.message = quoted(message)
+        super().__init__(self.__str__())
+
+    def __str__(self) -> str:
+        """Return one line: endpoint, code, message, advice."""
+        code = f"code {self.code}" if self.code else "no code"
+        if self.code.startswith("HTTP "):
+            code = self.code
+        says = f': "{self.message}"' if self.message else ""
+        return f"Zoho answered {self.endpoint} with {code}{says}{self.advice and '. '}{self.advice}"
+
+
+class CampaignRefused(ZohoError):
+    """The campaign cannot be read: deleted, unknown, not yet sent, or too small an A/B test."""
+
+
+class InsufficientPrivileges(CampaignRefused):
+    """6607 on a recipients request: the user's role or the scope does not allow it."""
+
+    advice = (
+        "The user who made the token needs a role that may see this campaign's recipients, "
+        "and the scope ZohoCampaigns.campaign.READ"
+    )
+
+
+class RangeTooLarge(ZohoError):
+    """6502: more rows were asked for than Zoho gives in one page."""
+
+    advice = "Choose a smaller page_size"
+
+
+class MissingParameter(ZohoError):
+    """903 or 1003: Zoho looked for a parameter elsewhere than where it was sent."""
+
+
+class Unauthorized(ZohoError):
+    """1007 or HTTP 401: the token is refused."""
+
+    advice = (
+        "Check that the token has the scope ZohoCampaigns.campaign.READ, that data_center is the "
+        "region of your account, and that the token was not revoked"
+    )
+
+
+class Throttled(ZohoError):
+    """Too many calls: Zoho has locked this endpoint for a while.
+
+    Args:
+        endpoint: The endpoint's name.
+        code: Zoho's code or the HTTP status as text.
+        message: Zoho's message.
+        retry_after_seconds: What the answer's `Retry-After` says, if it has one.
+    """
+
+    advice = (
+        "Zoho locks an endpoint for 30 minutes after 500 calls in 5: wait, or lower "
+        "rate_limit_calls if other programs use the same account"
+    )
+
+    def __init__(
+        self, endpoint: str, code: str, message: str, retry_after_seconds: float | None = None
+    ) -> None:
+        """Keep the wait beside the answer's parts."""
+        super().__init__(endpoint, code, message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Transient(ZohoError):
+    """A 5xx status, or a code that Zoho's documentation says to try again.
+
+    Args:
+        endpoint: The endpoint's name.
+        code: Zoho's code or the HTTP status as text.
+        message: Zoho's message.
+        retry_after_seconds: What the answer's `Retry-After` says, if it has one.
+    """
+
+    advice = "Zoho has trouble of its own: run again later"
+
+    def __init__(
+        self, endpoint: str, code: str, message: str, retry_after_seconds: float | None = None
+    ) -> None:
+        """Keep the wait beside the answer's parts."""
+        super().__init__(endpoint, code, message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class UnexpectedCode(ZohoError):
+    """A code that no other class stands for."""
+
+    advice = "Zoho's list of error codes tells more"
+
+
+class BadAnswer(TapError):
+    """The body is not of the format that was asked for, or cannot be read at all."""
+
+
+class TransportFailed(TapError):
+    """No whole answer came: no connection, a time-out, a reset, a body that was cut."""
+
+
+class TokenRefused(TapError):
+    """The accounts server gives no access token, and says why."""
+
+
+class RunFailed(TapError):
+    """The run delivered what it could, and what it could not makes it a failure."""

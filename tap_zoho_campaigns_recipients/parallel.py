@@ -1,0 +1,91 @@
+"""Requests in threads, their results in one queue.
+
+Not `concurrent.futures`: at exit the interpreter waits for its threads, and a run that was told to
+end would hang on the slowest answer. And the queue is what a signal handler may put into safely,
+so that the main thread can wait for a result and for the end at the same place.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import typing as t
+from dataclasses import dataclass
+
+from tap_zoho_campaigns_recipients.clock import Stopped
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(slots=True)
+class Done:
+    """A piece of work that ended."""
+
+    ticket: t.Any
+    """What it was handed in with."""
+    result: t.Any = None
+    error: BaseException | None = None
+
+
+class Workers:
+    """Threads that work off what is handed in, in order."""
+
+    def __init__(self, count: int) -> None:
+        """Start no thread yet.
+
+        Args:
+            count: The most pieces of work at the same time.
+        """
+        self._count = count
+        self._work: queue.SimpleQueue[tuple[t.Any, Callable[[], t.Any]]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
+        self._threads = 0
+        self.pending = 0
+        """Pieces of work that were handed in and not taken back."""
+
+    def submit(self, ticket: object, work: Callable[[], t.Any]) -> None:
+        """Hand in a piece of work."""
+        self.pending += 1
+        self._work.put((ticket, work))
+        if self._threads < min(self._count, self.pending):
+            self._threads += 1
+            threading.Thread(target=self._run, name=f"request-{self._threads}", daemon=True).start()
+
+    def next(self, timeout_seconds: float | None = None) -> Done | None:
+        """Wait for a piece of work to end.
+
+        Args:
+            timeout_seconds: How long to wait; None: as long as it takes.
+
+        Returns:
+            It, or None when the time is over.
+
+        Raises:
+            BaseException: What `interrupt` was given.
+        """
+        try:
+            done = self._done.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return None
+        if done.ticket is self:
+            assert done.error is not None  # noqa: S101 - `interrupt` puts one in
+            raise done.error
+        self.pending -= 1
+        return done
+
+    def interrupt(self, error: BaseException) -> None:
+        """Have `next` raise; may be called from a signal handler."""
+        self._done.put(Done(self, error=error))
+
+    def _run(self) -> None:
+        while True:
+            ticket, work = self._work.get()
+            done = Done(ticket)
+            try:
+                done.result = work()
+            except Stopped:
+                return
+            except BaseException as error:  # noqa: BLE001 - it is handed to the main thread
+                done.error = error
+            self._done.put(done)

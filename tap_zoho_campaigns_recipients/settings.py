@@ -1,0 +1,449 @@
+"""The tap's settings: their declaration, the checks a JSON Schema cannot say, and their values."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import typing as t
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from singer_sdk import typing as th
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jsonschema import ValidationError
+
+REGIONS = {
+    "com": "zoho.com",
+    "eu": "zoho.eu",
+    "in": "zoho.in",
+    "com.au": "zoho.com.au",
+    "com.cn": "zoho.com.cn",
+    "jp": "zoho.jp",
+    "ca": "zohocloud.ca",
+    "sa": "zoho.sa",
+}
+"""Zoho's domain in each data centre: the hosts are `campaigns.` and `accounts.` of it.
+
+From Zoho's page on data centres; `ca` and `sa` are not on it, both were seen to answer, and
+`zoho.ca` does not exist.
+"""
+
+OAUTH_SETTINGS = ("client_id", "client_secret", "refresh_token")
+
+JSON_SCHEMA = th.PropertiesList(
+    th.Property(
+        "client_id",
+        th.StringType(),
+        title="Client ID",
+        description="OAuth client ID, from Zoho's API console. Needs client_secret and "
+        "refresh_token beside it.",
+    ),
+    th.Property(
+        "client_secret",
+        th.StringType(),
+        secret=True,
+        title="Client secret",
+        description="OAuth client secret, from Zoho's API console.",
+    ),
+    th.Property(
+        "refresh_token",
+        th.StringType(),
+        secret=True,
+        title="Refresh token",
+        description="OAuth refresh token with the scope ZohoCampaigns.campaign.READ.",
+    ),
+    th.Property(
+        "access_token",
+        th.StringType(),
+        secret=True,
+        title="Access token",
+        description="An OAuth access token made elsewhere, instead of the three settings above; "
+        "used as it is and never refreshed.",
+    ),
+    th.Property(
+        "auth_token",
+        th.StringType(),
+        secret=True,
+        title="Auth token",
+        description="An authtoken of the legacy API, instead of OAuth.",
+    ),
+    th.Property(
+        "data_center",
+        th.StringType(),
+        allowed_values=list(REGIONS),
+        default="com",
+        title="Data center",
+        description="The Zoho region of the account: it gives the hosts of the API and of the "
+        "accounts server.",
+    ),
+    th.Property(
+        "api_url",
+        th.StringType(),
+        title="API URL",
+        description="Scheme and host of the API where data_center does not fit: a proxy, a "
+        "sandbox, a region that is not listed. Only https, but for loopback.",
+    ),
+    th.Property(
+        "accounts_url",
+        th.StringType(),
+        title="Accounts URL",
+        description="Scheme and host of the accounts server where data_center does not fit. Only "
+        "https, but for loopback.",
+    ),
+    th.Property(
+        "campaign_keys",
+        th.ArrayType(th.StringType()),
+        title="Campaign keys",
+        description="Read only these campaigns. Without it every sent campaign is discovered.",
+    ),
+    th.Property(
+        "start_date",
+        th.DateTimeType(),
+        title="Start date",
+        description="Ignore campaigns sent before this moment.",
+    ),
+    th.Property(
+        "response_format",
+        th.StringType(),
+        allowed_values=["json", "xml"],
+        default="json",
+        title="Response format",
+        description="What to ask of the recipients endpoint. The records are the same but for "
+        "what Zoho leaves out: XML rows have neither contact_id nor the time to the second.",
+    ),
+    th.Property(
+        "page_size",
+        th.IntegerType(minimum=1, maximum=1000),
+        default=500,
+        title="Page size",
+        description="Rows asked for in one request.",
+    ),
+    th.Property(
+        "engagement_window_days",
+        th.IntegerType(minimum=0),
+        default=60,
+        title="Engagement window (days)",
+        description="How many days after sending a campaign's lists may still change.",
+    ),
+    th.Property(
+        "account_timezone",
+        th.StringType(),
+        title="Account time zone",
+        description="IANA name of the account's time zone, in which XML answers give their times. "
+        "It affects sent_time and sent_time_utc there and nothing else.",
+    ),
+    th.Property(
+        "max_parallel_requests",
+        th.IntegerType(minimum=1, maximum=16),
+        default=4,
+        title="Parallel requests",
+        description="Requests in flight at the same time.",
+    ),
+    th.Property(
+        "rate_limit_calls",
+        th.IntegerType(minimum=1),
+        default=480,
+        title="Rate limit: calls",
+        description="At most so many calls of one endpoint in rate_limit_period. Zoho locks an "
+        "endpoint at 500 in 300 seconds.",
+    ),
+    th.Property(
+        "rate_limit_period",
+        th.IntegerType(minimum=1),
+        default=300,
+        title="Rate limit: period (seconds)",
+        description="The seconds that rate_limit_calls is counted over.",
+    ),
+    th.Property(
+        "rate_limit_lock_wait",
+        th.DecimalType(minimum=0),
+        default=1800,
+        title="Rate limit: wait when locked (seconds)",
+        description="How long to wait when Zoho says that an endpoint is locked. With 0 the run "
+        "fails at once.",
+    ),
+    th.Property(
+        "rate_limit_store",
+        th.StringType(),
+        secret=True,
+        default="file",
+        title="Rate limit: store",
+        description="Where calls are counted: `file` (in the user's cache directory, shared by "
+        "all runs of this account on the machine), `memory` (this process only), or a redis:// or "
+        "rediss:// URL (shared by several machines).",
+    ),
+    th.Property(
+        "retry_wait",
+        th.DecimalType(minimum=0),
+        default=1,
+        title="Retry wait (seconds)",
+        description="The wait before the first retry of a failed request; doubled each time.",
+    ),
+    th.Property(
+        "request_timeout",
+        th.DecimalType(exclusive_minimum=0),
+        default=60,
+        title="Request timeout (seconds)",
+        description="How long one request may take.",
+    ),
+    th.Property(
+        "user_agent",
+        th.StringType(),
+        title="User agent",
+        description="The User-Agent header. Without it: the tap's name and version.",
+    ),
+).to_dict()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one run, checked. Times are epoch milliseconds, waits are seconds."""
+
+    client_id: str | None
+    client_secret: str | None
+    refresh_token: str | None
+    access_token: str | None
+    auth_token: str | None
+    api_url: str
+    accounts_url: str
+    campaign_keys: tuple[str, ...]
+    start_ms: int | None
+    response_format: t.Literal["json", "xml"]
+    page_size: int
+    engagement_window_days: int
+    account_timezone: ZoneInfo | None
+    max_parallel_requests: int
+    rate_limit_calls: int
+    rate_limit_period: int
+    rate_limit_lock_wait: float
+    rate_limit_store: str
+    retry_wait: float
+    request_timeout: float
+    user_agent: str
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, t.Any], user_agent: str) -> Settings:
+        """Take the values of a configuration that `problems` finds nothing wrong with.
+
+        Args:
+            config: The configuration, defaults filled in.
+            user_agent: What to send where the setting is absent.
+        """
+        domain = REGIONS[config["data_center"]]
+        start = config.get("start_date")
+        zone = config.get("account_timezone")
+        return cls(
+            client_id=config.get("client_id"),
+            client_secret=config.get("client_secret"),
+            refresh_token=config.get("refresh_token"),
+            access_token=config.get("access_token"),
+            auth_token=config.get("auth_token"),
+            api_url=(config.get("api_url") or f"https://campaigns.{domain}").rstrip("/"),
+            accounts_url=(config.get("accounts_url") or f"https://accounts.{domain}").rstrip("/"),
+            campaign_keys=tuple(dict.fromkeys(config.get("campaign_keys") or ())),
+            start_ms=round(_moment(start).timestamp() * 1000) if start else None,
+            response_format=config["response_format"],
+            page_size=config["page_size"],
+            engagement_window_days=config["engagement_window_days"],
+            account_timezone=ZoneInfo(zone) if zone else None,
+            max_parallel_requests=config["max_parallel_requests"],
+            rate_limit_calls=config["rate_limit_calls"],
+            rate_limit_period=config["rate_limit_period"],
+            rate_limit_lock_wait=config["rate_limit_lock_wait"],
+            rate_limit_store=config["rate_limit_store"],
+            retry_wait=config["retry_wait"],
+            request_timeout=config["request_timeout"],
+            user_agent=config.get("user_agent") or user_agent,
+        )
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values that must never be seen in a log, an error or the state."""
+        store = urlsplit(self.rate_limit_store)
+        return tuple(
+            value
+            for value in (
+                self.client_secret,
+                self.refresh_token,
+                self.access_token,
+                self.auth_token,
+                store.password,
+            )
+            if value
+        )
+
+
+def without_blanks(config: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Leave out what is blank, and read numbers that came as text.
+
+    Orchestrators hand over an unset variable as an empty text, and environment variables are
+    text whatever they mean.
+    """
+    cleaned = {}
+    for name, value in config.items():
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        kinds = JSON_SCHEMA["properties"].get(name, {}).get("type", [])
+        if isinstance(value, str) and "integer" in kinds and re.fullmatch(r"\s*-?\d{1,18}\s*", value):
+            cleaned[name] = int(value)
+        elif isinstance(value, str) and "number" in kinds and re.fullmatch(
+            r"\s*-?\d{1,18}(\.\d{1,18})?\s*", value
+        ):
+            cleaned[name] = float(value)
+        elif isinstance(value, str) and name in {*OAUTH_SETTINGS, "access_token", "auth_token"}:
+            cleaned[name] = value.strip()
+        else:
+            cleaned[name] = value
+    return cleaned
+
+
+def schema_problem(error: ValidationError) -> str:
+    """Say what a schema violation is without the value: it may be a secret."""
+    name = ".".join(str(part) for part in error.absolute_path) or "The configuration"
+    limit = error.validator_value
+    match error.validator:
+        case "type":
+            kinds = [limit] if isinstance(limit, str) else limit
+            return f"{name} must be {' or '.join(_KINDS.get(kind, kind) for kind in kinds if kind != 'null')}"
+        case "enum":
+            return f"{name} must be one of {', '.join(str(value) for value in limit)}"
+        case "minimum":
+            return f"{name} must be {limit} or more"
+        case "exclusiveMinimum":
+            return f"{name} must be more than {limit}"
+        case "maximum":
+            return f"{name} must be {limit} or less"
+        case "format":
+            return f"{name} must be a {limit}"
+        case _:
+            return f"{name} is not valid: it breaks the rule {error.validator}"
+
+
+_KINDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "array": "a list",
+    "object": "an object",
+    "boolean": "true or false",
+}
+
+
+def problems(config: Mapping[str, t.Any]) -> list[str]:
+    """Say, one line each, what is wrong with a configuration whose types are right.
+
+    No line holds the value of a secret.
+    """
+    found = _login_problems(config)
+    for name in ("api_url", "accounts_url"):
+        if (url := config.get(name)) and (problem := _url_problem(url)):
+            found.append(f"{name} {problem}")
+    if (start := config.get("start_date")) and not _is_moment(start):
+        found.append("start_date must be a date and time such as 2026-01-31T00:00:00Z")
+    if (zone := config.get("account_timezone")) and not _is_zone(zone):
+        found.append("account_timezone must be the IANA name of a time zone such as Europe/Berlin")
+    keys = config.get("campaign_keys")
+    if keys is not None and (not keys or any(not key.strip() for key in keys)):
+        found.append(
+            "campaign_keys must have at least one entry and no blank one; leave it out to read "
+            "every campaign"
+        )
+    store = config.get("rate_limit_store", "file")
+    if store not in {"file", "memory"} and not store.startswith(("redis://", "rediss://")):
+        found.append("rate_limit_store must be file, memory, or a redis:// or rediss:// URL")
+    for name in ("user_agent", *OAUTH_SETTINGS, "access_token", "auth_token"):
+        if re.search(r"[^\x20-\x7e]", config.get(name) or ""):
+            found.append(f"{name} must be printable ASCII on one line")
+    return found
+
+
+def _login_problems(config: Mapping[str, t.Any]) -> list[str]:
+    given = [name for name in OAUTH_SETTINGS if config.get(name)]
+    ways = [
+        *(["/".join(OAUTH_SETTINGS)] if given else []),
+        *(name for name in ("access_token", "auth_token") if config.get(name)),
+    ]
+    if not ways:
+        return [
+            "No credentials are given: set client_id, client_secret and refresh_token, or "
+            "access_token, or auth_token"
+        ]
+    found = []
+    if len(ways) > 1:
+        found.append(f"Only one way to authenticate may be given, these clash: {', '.join(ways)}")
+    if given and len(given) < len(OAUTH_SETTINGS):
+        missing = [name for name in OAUTH_SETTINGS if name not in given]
+        found.append(
+            f"{' and '.join(given)} {'is' if len(given) == 1 else 'are'} given without "
+            f"{' and '.join(missing)}: OAuth needs all three"
+        )
+    return found
+
+
+def _url_problem(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold credentials"
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or port == 0
+        or parts.path not in {"", "/"}
+        or parts.query
+        or parts.fragment
+    ):
+        return "must be a scheme and a host, such as https://campaigns.zoho.com"
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        return "must be https: plain http is for loopback addresses only"
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        _moment(text).timestamp()
+    except (ValueError, OverflowError):
+        return False
+    return True
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True
+
+
+def environment_values(names: Sequence[str], prefix: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the environment says of these settings, as text.
+
+    Args:
+        names: Names of settings.
+        prefix: What their variables begin with, such as ``TAP_ZOHO_CAMPAIGNS_RECIPIENTS_``.
+        environ: The environment.
+    """
+    variables = {name: prefix + name.upper() for name in names}
+    return {name: environ[variable] for name, variable in variables.items() if variable in environ}

@@ -1,0 +1,411 @@
+"""The tap: settings, streams, one run over them, and how it ends."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+import signal
+import sys
+import typing as t
+from urllib.parse import urlsplit
+
+import click
+from singer_sdk import Tap
+from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.helpers._classproperty import classproperty
+from singer_sdk.plugin_base import JSONSchemaValidator
+from singer_sdk.singerlib.messages import StateMessage
+from singer_sdk.tap_base import CliTestOptionValue
+
+from tap_zoho_campaigns_recipients import bookmarks
+from tap_zoho_campaigns_recipients.auth import credentials
+from tap_zoho_campaigns_recipients.client import Client
+from tap_zoho_campaigns_recipients.clock import Clock
+from tap_zoho_campaigns_recipients.errors import TapError
+from tap_zoho_campaigns_recipients.limiter import Limiter
+from tap_zoho_campaigns_recipients.logs import keep_secrets_out
+from tap_zoho_campaigns_recipients.parallel import Workers
+from tap_zoho_campaigns_recipients.run import Run, StreamPlan
+from tap_zoho_campaigns_recipients.settings import (
+    JSON_SCHEMA,
+    Settings,
+    environment_values,
+    problems,
+    schema_problem,
+    without_blanks,
+)
+from tap_zoho_campaigns_recipients.streams import STREAMS, PlannedStream, ZohoStream
+from tap_zoho_campaigns_recipients.transport import Transport
+from tap_zoho_campaigns_recipients.writer import Ended, LineWriter
+
+if t.TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from singer_sdk.plugin_base import _ConfigInput
+
+STATE_SHARE = 25
+"""A STATE goes out when this many times its size was written since the last one, …"""
+STATE_SECONDS = 60
+"""… or when it is so old, …"""
+STATE_CALLS_PER_BYTE = 1 / 2000
+"""… or when so many calls were spent since, for each byte of it: small states go out often."""
+
+
+class TapZohoCampaignsRecipients(Tap):
+    """Who was sent, opened, clicked, bounced, opted out of or reported each Zoho campaign."""
+
+    name = "tap-zoho-campaigns-recipients"
+    package_name = "tap-zoho-campaigns-recipients"
+    config_jsonschema: t.ClassVar[dict[str, t.Any]] = JSON_SCHEMA
+    message_writer_class = LineWriter
+
+    clock_class: type[Clock] = Clock
+    """What tells the time and waits; another one in tests."""
+
+    message_writer: LineWriter
+
+    def __init__(self, **options: t.Any) -> None:  # noqa: ANN401 - the SDK's own
+        """Check settings and state; ask nothing yet.
+
+        Args:
+            **options: As of the SDK's `Tap`.
+
+        Raises:
+            ConfigValidationError: With one line for each setting that is wrong.
+            StateRefused: Where the state is not one of this tap.
+        """
+        if isinstance(options.get("config"), dict):
+            options["config"] = without_blanks(options["config"])
+        self.clock = self.clock_class()
+        self._run: Run | None = None
+        self._workers: Workers | None = None
+        self._stopped_by: TapError | None = None
+        self._states: dict[str, bookmarks.StreamState] = {}
+        self._written_state: str | None = None
+        self._state_is_new = False
+        self._state_at = (0.0, 0, 0)
+        self._state_bytes = 0
+        super().__init__(**options)
+
+    # Settings
+
+    @classproperty
+    def _env_var_config(cls) -> dict[str, t.Any]:  # noqa: N805 - as the SDK has it
+        """Settings from the environment, read as `without_blanks` and `problems` expect them.
+
+        The SDK reads numbers with `int`, which ends in a traceback for anything else.
+        """
+        schema = cls.config_jsonschema
+        cls.append_builtin_config(schema)
+        values: dict[str, t.Any] = {}
+        for name, text in environment_values(
+            list(schema["properties"]), cls._env_var_prefix, os.environ
+        ).items():
+            kinds = schema["properties"][name].get("type", [])
+            values[name] = text
+            if "boolean" in kinds:
+                values[name] = text.lower() in {"true", "1", "yes", "on"}
+            elif "array" in kinds or "object" in kinds:
+                try:
+                    values[name] = json.loads(text)
+                except ValueError:
+                    values[name] = [part.strip() for part in text.split(",") if part.strip()]
+        return without_blanks(values)
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings; no error holds a value, for it may be a secret."""
+        schema = self.config_jsonschema
+        self.append_builtin_config(schema)
+        self._config = without_blanks(self._config)
+        errors = sorted({schema_problem(error) for error in JSONSchemaValidator(schema).iter_errors(self._config)})
+        if not errors:
+            errors = problems(self._config)
+        if errors and raise_errors:
+            msg = "Config validation failed"
+            raise ConfigValidationError(msg, errors=errors, schema=schema)
+        return errors
+
+    # Streams and state
+
+    def discover_streams(self) -> Sequence[ZohoStream]:
+        """Return all streams; no request is needed."""
+        return [stream(self) for stream in STREAMS]
+
+    def load_state(self, state: dict[str, t.Any]) -> None:
+        """Read the state.
+
+        Raises:
+            StateRefused: Where it is not one of this tap.
+        """
+        keys = {
+            stream.name: stream.replication_key
+            for stream in STREAMS
+            if isinstance(stream.replication_key, str)
+        }
+        self._states = bookmarks.load(state, keys)
+
+    def write_state(self) -> None:
+        """Write a STATE if there is news."""
+        if not self._state_is_new:
+            return
+        self._state_is_new = False
+        value = self._state_value()
+        text = json.dumps(value)
+        self._state_at = (self.clock.monotonic(), self.message_writer.written_bytes, self._calls())
+        if text != self._written_state:
+            self._written_state = text
+            self._state_bytes = len(text)
+            self.write_message(StateMessage(value=value))
+
+    def _state_value(self) -> dict[str, t.Any]:
+        if self._run is not None:
+            for plan in self._run.plans:
+                self._run.compact(plan)
+        return bookmarks.save(self._states)
+
+    def _list_finished(self) -> None:
+        """Write a STATE when it is worth its bytes, but leave it to the SDK where it batches."""
+        self._state_is_new = True
+        at, written, calls = self._state_at
+        if self.config.get("batch_config"):
+            return
+        if (
+            self.message_writer.written_bytes - written >= STATE_SHARE * self._state_bytes
+            or self.clock.monotonic() - at >= STATE_SECONDS
+            or self._calls() - calls >= (self._state_bytes * STATE_CALLS_PER_BYTE) ** 2
+        ):
+            self.write_state()
+
+    def _calls(self) -> int:
+        return sum(self._run.client.calls.values()) if self._run else 0
+
+    # The run
+
+    @property
+    def run(self) -> Run:
+        """The run over all selected streams; the first use finds the campaigns.
+
+        Raises:
+            TapError: Where they cannot be found.
+        """
+        if self._run is None:
+            self._run = self._new_run()
+            self._run.discover()
+        return self._run
+
+    def plan(self, stream_name: str) -> StreamPlan:
+        """Return the run's part of one stream."""
+        return next(plan for plan in self.run.plans if plan.name == stream_name)
+
+    def stop_run(self, error: TapError) -> None:
+        """Have the run end with this error, after its state and summary."""
+        self._stopped_by = self._stopped_by or error
+
+    def _new_run(self) -> Run:
+        settings = Settings.from_config(self.config, f"{self.name}/{self.plugin_version}")
+        keep_secrets_out(settings.secrets)
+        transport = Transport(
+            user_agent=settings.user_agent,
+            timeout_seconds=settings.request_timeout,
+            clock=self.clock,
+        )
+        client = Client(
+            settings,
+            credentials(settings, transport, self.clock),
+            transport,
+            Limiter(
+                store=settings.rate_limit_store,
+                account=_account(settings),
+                calls=settings.rate_limit_calls,
+                period_seconds=settings.rate_limit_period,
+                clock=self.clock,
+            ),
+            self.clock,
+            self.logger,
+        )
+        self._workers = Workers(settings.max_parallel_requests)
+        plans = [
+            StreamPlan(
+                name=stream.name,
+                properties=stream.schema["properties"],
+                state=self._states[stream.name] if stream.keeps_state else None,
+                action=stream.action,
+                count=stream.count,
+                reflected_by=stream.reflected_by,
+            )
+            for stream in self.streams.values()
+            if isinstance(stream, PlannedStream) and stream.selected
+        ]
+        run = Run(settings, client, self.clock, self.logger, plans, self._workers)
+        run.on_list_finished = self._list_finished
+        return run
+
+    def sync_all(self) -> None:
+        """Read all selected streams, and end honestly.
+
+        The SDK's own method is marked final; it has no place for reading on after a campaign
+        failed, nor for a last STATE and a summary before the error.
+
+        Raises:
+            TapError: Where the run failed; what it finished is in the state.
+            Ended: Where it was told to end from outside.
+        """
+        ended: Ended | None = None
+        try:
+            self._sync()
+        except Ended as reason:
+            ended = reason
+        except TapError as error:
+            self.stop_run(error)
+        finally:
+            self.clock.stop()
+        failure = self._stopped_by
+        if self._run is not None and ended is None and failure is None:
+            failure = self._run.failure()
+            self._run.forget_gone()
+        state = StateMessage(value=self._state_value())
+        is_whole = self.message_writer.close(state)
+        if self._run is not None:
+            self._run.log_summary()
+        if ended is not None:
+            if not is_whole:
+                self.logger.warning("The reader did not take the last lines: the state was not written")
+            raise ended
+        if failure is not None:
+            raise failure
+
+    def _sync(self) -> None:
+        selected = [stream for stream in self.streams.values() if stream.selected]
+        self.logger.info("Reading %s", ", ".join(stream.name for stream in selected) or "no stream")
+        if not selected:
+            return
+        self._state_at = (self.clock.monotonic(), 0, 0)
+        campaigns = self.run.campaigns
+        self.logger.info("Found %d campaigns", len(campaigns))
+        for stream in selected:
+            stream.sync()
+            if self._stopped_by is not None:
+                return
+            self.write_state()
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """End the run: only say so here, for the main thread may be in the middle of a line."""
+        del frame
+        reason = Ended(f"Ended by {signal.Signals(signum).name}", 128 + signum)
+        if self._workers is None:
+            raise reason
+        self.message_writer.end(reason)
+        self._workers.interrupt(reason)
+
+    def test_connection(self) -> str:
+        """Ask for the listing, and say in words what that shows.
+
+        Raises:
+            TapError: Where credentials, scope or data center do not fit.
+        """
+        run = self.run
+        host = urlsplit(run.settings.api_url).netloc
+        return (
+            f"Credentials, scope and data center are right: {host} shows "
+            f"{len(run.campaigns)} campaigns to read"
+        )
+
+    # Command line
+
+    @classmethod
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """Read the configuration files; say in a line where one cannot be read."""
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError) as error:
+            what = f"is not there: {error.filename}" if isinstance(error, FileNotFoundError) else "is not a JSON object that can be read"
+            msg = f"A configuration file {what}"
+            raise click.UsageError(msg) from None
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """Test the connection, in words instead of a record of each stream."""
+        if value != CliTestOptionValue.All.value:
+            super().cb_test(ctx, param, value)
+            return
+        config = ctx.params["config"]
+        with _expected_errors(cls.logger):
+            tap = cls(config=config.config, parse_env_config=config.parse_env)
+            cls.logger.info(tap.test_connection())
+        ctx.exit()
+
+    @classmethod
+    def invoke(
+        cls,
+        *,
+        about: bool = False,
+        about_format: str | None = None,
+        config: _ConfigInput | None = None,
+        state: t.IO[str] | None = None,
+        catalog: t.IO[str] | None = None,
+    ) -> None:
+        """Run the tap; an expected failure is one line and an exit code."""
+        with _expected_errors(cls.logger):
+            super().invoke(
+                about=about,
+                about_format=about_format,
+                config=config,
+                state=_json_object(state, "state"),
+                catalog=_json_object(catalog, "catalog"),
+            )
+
+
+class _expected_errors:  # noqa: N801 - used as a function is
+    """Turn an expected failure into a line of the log and an exit code."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Say what went wrong."""
+        if isinstance(error, ConfigValidationError):
+            for line in error.errors:
+                self._logger.error(line)
+            sys.exit(1)
+        if isinstance(error, TapError):
+            self._logger.error("%s", error)
+            sys.exit(1)
+        if isinstance(error, Ended):
+            self._logger.error("%s", error)
+            sys.exit(error.exit_code)
+
+
+def _json_object(file: t.IO[str] | None, what: str) -> t.IO[str] | None:
+    """Return a file that is certain to hold a JSON object.
+
+    Raises:
+        TapError: Where it does not.
+    """
+    if file is None:
+        return None
+    try:
+        text = file.read()
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        msg = f"The {what} file is not a JSON object: hand over another, or none"
+        raise TapError(msg)
+    return io.StringIO(text)
+
+
+def _account(settings: Settings) -> str:
+    """Return what tells accounts apart where calls are counted; no secret can be read from it."""
+    identity = settings.client_id or settings.auth_token or ""
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    host = urlsplit(settings.api_url).netloc
+    return f"{host}-{digest}" if identity else host

@@ -1,0 +1,141 @@
+"""Messages to stdout: whole lines, whatever happens to the process or to the reader.
+
+A pipe takes a write of up to 4096 bytes whole or not at all, so lines go out in groups of that
+size: a process that is killed leaves no half of a line, and one that is told to end while the
+reader stalls is not caught in the middle of one. The SDK's writers flush line by line through
+Python's buffer, which a signal can cut anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+import time
+import typing as t
+
+import msgspec
+from singer_sdk.singerlib.encoding.base import GenericSingerWriter
+from singer_sdk.singerlib.messages import Message, RecordMessage
+
+ATOMIC_BYTES = 4096
+"""What POSIX calls PIPE_BUF, on Linux; elsewhere it is 512 at least, and often this."""
+
+POLL_MILLISECONDS = 200
+PATIENCE_SECONDS = 5.0
+"""How long a run that is told to end waits for a reader that stalls."""
+
+
+class Ended(BaseException):
+    """The run was told to end from outside. Not an `Exception`: nothing may hold it up.
+
+    Args:
+        reason: For the log's last line.
+        exit_code: What the process returns.
+    """
+
+    def __init__(self, reason: str, exit_code: int) -> None:
+        """Keep both."""
+        super().__init__(reason)
+        self.exit_code = exit_code
+
+
+class LineWriter(GenericSingerWriter[bytes, Message]):
+    """Writes Singer messages to stdout."""
+
+    def __init__(self) -> None:
+        """Write nothing yet."""
+        self._encoder = msgspec.json.Encoder(enc_hook=_text)
+        self._lines = bytearray()
+        self._end: Ended | None = None
+        self._patience_until: float | None = None
+        self.written_bytes = 0
+
+    def serialize_message(self, message: Message) -> bytes:
+        """Return a message as JSON, without the line's end."""
+        return self._encoder.encode(message.to_dict())
+
+    def write_message(self, message: Message) -> None:
+        """Write a message; records in groups, everything else at once.
+
+        Raises:
+            Ended: When the run was told to end, or the reader is gone. Lines that were not
+                written yet are kept for `close`.
+        """
+        line = self.serialize_message(message)
+        if len(self._lines) + len(line) >= ATOMIC_BYTES:
+            self.flush()
+        self._lines += line
+        self._lines += b"\n"
+        if not isinstance(message, RecordMessage):
+            self.flush()
+
+    def end(self, reason: Ended) -> None:
+        """Have the next write raise; may be called from a signal handler."""
+        self._end = reason
+
+    def close(self, message: Message | None) -> bool:
+        """Write what is left and a last message, unless the reader does not take it in time.
+
+        Returns:
+            Whether everything was written.
+        """
+        self._patience_until = time.monotonic() + PATIENCE_SECONDS
+        try:
+            self.flush()
+            if message is not None:
+                self.write_message(message)
+        except Ended:
+            return False
+        return True
+
+    def flush(self) -> None:
+        """Write the lines that are held back.
+
+        Raises:
+            Ended: As `write_message`.
+        """
+        if self._end and self._patience_until is None:
+            raise self._end
+        if not self._lines:
+            return
+        self.written_bytes += len(self._lines)
+        descriptor = _descriptor(sys.stdout)
+        if descriptor is None:
+            sys.stdout.write(self._lines.decode())
+            sys.stdout.flush()
+            self._lines.clear()
+            return
+        try:
+            while self._lines:
+                self._wait(descriptor)
+                written = os.write(descriptor, self._lines[:ATOMIC_BYTES])
+                del self._lines[:written]
+        except BrokenPipeError:
+            self._lines.clear()
+            raise Ended("The reader of the output is gone", 1) from None
+
+    def _wait(self, descriptor: int) -> None:
+        if not hasattr(select, "poll"):  # pragma: no cover - Windows
+            return
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        while not poll.poll(POLL_MILLISECONDS):
+            if self._patience_until is not None:
+                if time.monotonic() > self._patience_until:
+                    raise self._end or Ended("The reader of the output takes nothing", 1)
+            elif self._end:
+                raise self._end
+
+
+def _descriptor(stream: t.TextIO) -> int | None:
+    """Return what to write to past Python's buffers; None where stdout is only an object."""
+    try:
+        return stream.fileno()
+    except (AttributeError, io.UnsupportedOperation, ValueError):
+        return None
+
+
+def _text(value: object) -> str:
+    return str(value)

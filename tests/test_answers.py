@@ -1,0 +1,722 @@
+"""The bytes of an answer become plain rows, or the error that says how to go on."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from xml.sax.saxutils import escape, quoteattr
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tap_zoho_campaigns_recipients.answers import OUTCOMES, Answer, Endpoint, read_answer
+from tap_zoho_campaigns_recipients.errors import (
+    BadAnswer,
+    CampaignRefused,
+    InsufficientPrivileges,
+    MissingParameter,
+    RangeTooLarge,
+    TapError,
+    Throttled,
+    Transient,
+    Unauthorized,
+    UnexpectedCode,
+    ZohoError,
+)
+
+if t.TYPE_CHECKING:
+    from tap_zoho_campaigns_recipients.answers import ResponseFormat
+
+RECIPIENTS, LISTING, REPORT, DETAILS = Endpoint
+
+# The two samples of Zoho's legacy documentation of getcampaignrecipientsdata.
+SAMPLE_JSON = (
+    b'{"requestdetails":{"range":20,"action":"sentcontacts","fromindex":1},"status":"success",'
+    b'"list_of_details":[{"phone":"null","timezone":"null","contactstatus":"active",'
+    b'"contactemailaddress":"john.doe@xyz.com","sent_time":"1375456161000","lastname":"",'
+    b'"sentdate":"02 Aug 2013, 12:39 PM","firstname":"meganath.v",'
+    b'"contactid":"303000014269257","companyname":"null"}],'
+    b'"code":"0","uri":"/api/getcampaignrecipientsdata","version":"1"}'
+)
+SAMPLE_XML = b"""<response uri="/api/getcampaignrecipientsdata" version="1">
+<status>success</status>
+<code>0</code>
+<range>20</range>
+<action>sentcontacts</action>
+<fromindex>1</fromindex>
+<campaign_details>
+<fl val="email_status">Sent</fl>
+<fl val="zuid">4179027</fl>
+<fl val="campaign_name">Zoho Survey 7</fl>
+<fl val="email_subject">Zoho Survey 7</fl>
+</campaign_details>
+<contacts>
+<contact>
+<fl val="added_time">02 Aug 2013, 12:39 PM</fl>
+<fl val="first_name">meganath.v</fl>
+<fl val="last_name"/>
+<fl val="company_name"/>
+<fl val="phone"/>
+<fl val="contact_email">john.doe@xyz.com</fl>
+</contact>
+</contacts>
+</response>"""
+
+
+def dump(document: t.Any) -> bytes:
+    return json.dumps(document).encode()
+
+
+def read(
+    document: t.Any,
+    endpoint: Endpoint = RECIPIENTS,
+    *,
+    status: int = 200,
+    response_format: ResponseFormat = "json",
+    retry_after_seconds: float | None = None,
+) -> Answer:
+    body = document if isinstance(document, bytes) else dump(document)
+    return read_answer(endpoint, response_format, status, body, retry_after_seconds)
+
+
+def failure(document: t.Any, endpoint: Endpoint = RECIPIENTS, **how: t.Any) -> TapError:
+    """Return the error that an answer ends in."""
+    with pytest.raises(TapError) as caught:
+        read(document, endpoint, **how)
+    return caught.value
+
+
+# Lists and documents
+
+
+def test_sample_json() -> None:
+    """The JSON sample of the documentation gives its row, and its envelope beside it."""
+    assert read(SAMPLE_JSON) == Answer(
+        rows=[
+            {
+                "phone": "null",
+                "timezone": "null",
+                "contactstatus": "active",
+                "contactemailaddress": "john.doe@xyz.com",
+                "sent_time": "1375456161000",
+                "lastname": "",
+                "sentdate": "02 Aug 2013, 12:39 PM",
+                "firstname": "meganath.v",
+                "contactid": "303000014269257",
+                "companyname": "null",
+            }
+        ],
+        document={
+            "requestdetails": {"range": 20, "action": "sentcontacts", "fromindex": 1},
+            "status": "success",
+            "code": "0",
+            "uri": "/api/getcampaignrecipientsdata",
+            "version": "1",
+        },
+    )
+
+
+def test_sample_xml() -> None:
+    """The XML sample of the documentation gives its row under the names of its `val`."""
+    assert read(SAMPLE_XML, response_format="xml") == Answer(
+        rows=[
+            {
+                "added_time": "02 Aug 2013, 12:39 PM",
+                "first_name": "meganath.v",
+                "last_name": None,
+                "company_name": None,
+                "phone": None,
+                "contact_email": "john.doe@xyz.com",
+            }
+        ],
+        document={
+            "status": "success",
+            "code": "0",
+            "range": "20",
+            "action": "sentcontacts",
+            "fromindex": "1",
+            "campaign_details": {
+                "email_status": "Sent",
+                "zuid": "4179027",
+                "campaign_name": "Zoho Survey 7",
+                "email_subject": "Zoho Survey 7",
+            },
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "read_as"),
+    [
+        ("10", 10),
+        (10, 10),
+        (0, 0),
+        ("many", None),
+        (-1, None),
+        (True, None),
+        (None, None),
+        ([], None),
+    ],
+)
+def test_listing(total: t.Any, read_as: int | None) -> None:
+    """The listing's rows come with their total, be it text or a number, or else without."""
+    rows = [{"campaign_key": "3z1"}, {"campaign_key": "3z2"}]
+    around = {
+        "requestdetails": "{range=5, status=All, fromindex=1}",
+        "code": 0,
+        "total_record_count": total,
+    }
+    assert read({**around, "recent_campaigns": rows}, LISTING) == Answer(rows, around, read_as)
+
+
+@pytest.mark.parametrize("endpoint", [REPORT, DETAILS])
+def test_document(endpoint: Endpoint) -> None:
+    """A report and details come whole."""
+    document = {
+        "campaign-reports": [{"opens_count": "90"}],
+        "campaign-by-loaction": {"United States of America": 102},
+        "status": "success",
+        "code": "0",
+    }
+    assert read(document, endpoint) == Answer([], document)
+
+
+@pytest.mark.parametrize("endpoint", [RECIPIENTS, LISTING])
+@pytest.mark.parametrize("rows", [{}, {"list": None}, {"list": []}])
+def test_no_rows(endpoint: Endpoint, rows: dict[str, t.Any]) -> None:
+    """A list that is empty, null or absent has no rows."""
+    name = "list_of_details" if endpoint == RECIPIENTS else "recent_campaigns"
+    document = {"status": "success", "code": "0"} | ({name: rows["list"]} if rows else {})
+    assert read(document, endpoint).rows == []
+
+
+@pytest.mark.parametrize(
+    "contacts", ["", "<contacts/>", "<contacts></contacts>", "<contacts>\n</contacts>"]
+)
+def test_no_rows_in_xml(contacts: str) -> None:
+    """XML without contacts has no rows."""
+    body = f"<response><status>success</status><code>0</code>{contacts}</response>".encode()
+    assert read(body, response_format="xml").rows == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"code": "0"},
+        {"code": 0},
+        {"code": 0.0},
+        {"code": " 0 "},
+        {"Code": "0", "Status": "SUCCESS"},
+        {"code": "200"},
+        {"code": 200},
+        {"status": "success"},
+        {"CODE": "0", "STATUS": "whatever"},
+        {},
+    ],
+)
+def test_success(words: dict[str, t.Any]) -> None:
+    """Success is code 0 or 200, else the status, else what was asked for is there."""
+    assert read({**words, "list_of_details": [{"contactid": "1"}]}).rows == [{"contactid": "1"}]
+
+
+def test_nested_xml() -> None:
+    """Elements in a contact are kept under their names, reports as a list be there one or many."""
+    report = '<report><fl val="time">Feb 12, 2026 12:08 PM</fl></report>'
+    body = (
+        "<response><code>0</code><contacts>"
+        f'<contact><fl val="contact_email">a@x.org</fl><reports>{report}</reports></contact>'
+        f'<contact><reports>{report}{report}</reports><fl val="b"/><fl val="b">2</fl></contact>'
+        "</contacts></response>"
+    )
+    once = {"time": "Feb 12, 2026 12:08 PM"}
+    assert read(body.encode(), response_format="xml").rows == [
+        {"contact_email": "a@x.org", "reports": {"report": [once]}},
+        {"reports": {"report": [once, once]}, "b": [None, "2"]},
+    ]
+
+
+def test_whitespace_stays() -> None:
+    """A value is the text that Zoho sent, its spaces and CDATA included, in either format."""
+    body = (
+        '<response><code>0</code><contacts><contact><fl val="note"> a <![CDATA[<b>&]]> </fl>'
+        '<fl val="last seen">&lt;x&gt;</fl></contact></contacts></response>'
+    )
+    assert read(body.encode(), response_format="xml").rows == [
+        {"note": " a <b>& ", "last seen": "<x>"}
+    ]
+
+
+names = st.text(st.characters(categories=["L", "N", "P", "Zs"]), min_size=1, max_size=12)
+texts = st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]))
+
+
+@settings(deadline=None)
+@given(st.lists(st.dictionaries(names, texts, min_size=1), min_size=1, max_size=4))
+def test_same_rows_in_both_formats(rows: list[dict[str, str]]) -> None:
+    """The same rows are the same in JSON and in XML, but that XML has no empty text."""
+    contacts = "".join(
+        "<contact>"
+        + "".join(f"<fl val={quoteattr(n)}>{escape(text)}</fl>" for n, text in row.items())
+        + "</contact>\n"
+        for row in rows
+    )
+    body = f"<response><code>0</code><contacts>{contacts}</contacts></response>".encode()
+    assert read(body, response_format="xml").rows == [
+        {name: text or None for name, text in row.items()}
+        for row in read({"code": "0", "list_of_details": rows}).rows
+    ]
+
+
+# Errors of Zoho's
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "code", "kind"),
+    [
+        *((RECIPIENTS, code, None) for code in ("6303", "2502")),
+        *((LISTING, code, None) for code in ("6101", "6303")),
+        *(
+            (RECIPIENTS, code, CampaignRefused)
+            for code in ("6002", "6301", "6601", "2206", "6503", "6608")
+        ),
+        (RECIPIENTS, "6607", InsufficientPrivileges),
+        *((endpoint, "6502", RangeTooLarge) for endpoint in (RECIPIENTS, LISTING)),
+        *((endpoint, "6001", Transient) for endpoint in (RECIPIENTS, LISTING)),
+        *((endpoint, code, Transient) for endpoint in Endpoint for code in ("2101", "2707")),
+        *((endpoint, code, MissingParameter) for endpoint in Endpoint for code in ("903", "1003")),
+        *((endpoint, "1007", Unauthorized) for endpoint in Endpoint),
+        *((endpoint, "INVALID_OAUTHTOKEN", Unauthorized) for endpoint in Endpoint),
+        *((endpoint, code, UnexpectedCode) for endpoint in Endpoint for code in ("1001", "7777")),
+        *((endpoint, "6001", UnexpectedCode) for endpoint in (REPORT, DETAILS)),
+        *((endpoint, "6303", UnexpectedCode) for endpoint in (REPORT, DETAILS)),
+        *((endpoint, "6002", UnexpectedCode) for endpoint in (LISTING, REPORT, DETAILS)),
+        *((LISTING, code, UnexpectedCode) for code in ("6601", "6607")),
+    ],
+)
+def test_outcomes(endpoint: Endpoint, code: str, kind: type[ZohoError] | None) -> None:
+    """The same code means what it means on its endpoint, in every spelling of the envelope.
+
+    None stands for an empty list.
+    """
+    spellings: list[t.Any] = [
+        {"status": "error", "code": code, "message": "Zoho's words"},
+        {"message": "Zoho's words", "Code": code, "URI": "/api/v1.1/x", "status": "error"},
+        {"Code": code, "Message": "Zoho's words"},
+        {"error": {"code": code, "message": "Zoho's words"}},
+        (
+            f"<response><status>error</status><code>{code}</code>"
+            "<message>Zoho's words</message></response>"
+        ).encode(),
+    ]
+    if code.isdecimal():
+        spellings.append({"status": "error", "code": int(code), "message": "Zoho's words"})
+    for spelling in spellings:
+        for response_format in ("json", "xml"):
+            if kind is None:
+                assert read(spelling, endpoint, response_format=response_format).rows == []
+                continue
+            error = failure(spelling, endpoint, response_format=response_format)
+            assert isinstance(error, ZohoError)
+            assert (type(error), error.endpoint, error.code, error.message) == (
+                kind,
+                endpoint,
+                code,
+                "Zoho's words",
+            )
+            assert f"code {code}" in str(error)
+            assert "Zoho's words" in str(error)
+
+
+def test_every_outcome_is_tested() -> None:
+    """No line of the table of codes goes without its test."""
+    [parametrize] = test_outcomes.pytestmark  # type: ignore[attr-defined]
+    tested = {(endpoint, code) for endpoint, code, _ in parametrize.args[1]}
+    tested |= {(None, code) for _, code in tested}
+    assert tested >= set(OUTCOMES)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "code", "advice"),
+    [
+        (RECIPIENTS, "6002", "The campaign key is wrong, or the campaign was not sent yet"),
+        (RECIPIENTS, "6301", "The campaign key is wrong"),
+        (RECIPIENTS, "6601", "An A/B campaign that went to fewer than 4 recipients has none"),
+        (RECIPIENTS, "2206", "The campaign was deleted"),
+        (RECIPIENTS, "6503", "The campaign was deleted"),
+        (RECIPIENTS, "6608", "The campaign was deleted"),
+        (RECIPIENTS, "6607", "ZohoCampaigns.campaign.READ"),
+        (LISTING, "6601", "ZohoCampaigns.campaign.READ"),
+        (LISTING, "6607", "ZohoCampaigns.campaign.READ"),
+        (RECIPIENTS, "6502", "Choose a smaller page_size"),
+    ],
+)
+def test_advice(endpoint: Endpoint, code: str, advice: str) -> None:
+    """An error says in words what Zoho's number means."""
+    assert advice in str(failure({"status": "error", "code": code}, endpoint))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "There are no contacts.",
+        "Yet,There are NO contacts in this list.",
+        "所选邮件列表中没有订阅者。",
+    ],
+)
+def test_empty_in_words(message: str) -> None:
+    """An unknown code whose words say that there are no contacts is an empty list of recipients."""
+    document = {"status": "error", "code": "6302", "message": message}
+    assert read(document) == Answer([], document)
+    assert type(failure(document, LISTING)) is UnexpectedCode
+    assert type(failure({**document, "code": "6002"})) is CampaignRefused
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"status": "error"},
+        {"status": "Failure", "message": "?"},
+        {"code": "0", "status": "error"},
+        {"code": "200", "status": "failed", "list_of_details": [{}]},
+        {"code": "13", "status": "success", "list_of_details": [{}]},
+        {"code": "400", "message": "Bad request"},
+    ],
+)
+def test_error_in_either_word(document: dict[str, t.Any]) -> None:
+    """A code that is no success, or a status that is an error, each is enough for an error."""
+    assert type(failure(document)) is UnexpectedCode
+
+
+# HTTP statuses
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>no</html>", b'{"code":"6303"}', b'{"code":"0","list_of_details":[]}']
+)
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, Unauthorized),
+        (408, Transient),
+        (429, Throttled),
+        (500, Transient),
+        (502, Transient),
+        (503, Transient),
+        (504, Transient),
+    ],
+)
+def test_status_decides(status: int, kind: type[ZohoError], body: bytes) -> None:
+    """401, 408, 429 and 5xx mean the same whatever the body says."""
+    error = failure(body, status=status)
+    assert type(error) is kind
+    assert ("code 6303" if b"6303" in body else f"HTTP {status}") in str(error)
+
+
+@pytest.mark.parametrize("body", [b"", b"<p>no</p>", b'{"code":"0","list_of_details":[]}', b"{}"])
+@pytest.mark.parametrize("status", [302, 400, 403, 404])
+def test_status_of_its_own(status: int, body: bytes) -> None:
+    """Any other status is named as an unexpected code where the body says nothing."""
+    error = failure(body, status=status)
+    assert type(error) is UnexpectedCode
+    assert f"HTTP {status}" in str(error)
+
+
+def test_body_decides() -> None:
+    """With any other status it is the code in the body that counts."""
+    assert read({"code": "6303"}, status=400).rows == []
+    assert type(failure({"code": "6002"}, status=400)) is CampaignRefused
+    assert type(failure({"code": 1007}, status=403)) is Unauthorized
+
+
+# Locks
+
+
+LOCKS = [
+    "URL_ROLLING_THROTTLES_LIMIT_EXCEEDED",
+    "RATE_LIMIT_EXCEEDED",
+    "rate-limit exceeded",
+    "Too many requests.",
+    "Too many API calls in a short time",
+    "You have made too many requests continuously. Please try again after some time.",
+    "You have exceeded the API call limit. Please try again after 30 minutes.",
+    "Sorry. You have crossed the maximum number of calls",
+    "API usage limit reached",
+    "The number of requests has exceeded the threshold",
+    "Quota exceeded for API requests",
+    "Request throttled",
+    "Requests are too frequent",
+    "This API is locked for 30 minutes",
+    "API_LOCKED",
+    "Locked",
+    "This URL is temporarily blocked",
+    "You are blocked for some time",
+    "请求过于频繁",
+    "API调用次数超过限制",
+]
+
+
+@pytest.mark.parametrize("words", LOCKS)
+@pytest.mark.parametrize("endpoint", Endpoint)
+def test_lock_in_words(endpoint: Endpoint, words: str) -> None:
+    """A lock is known by its words, in whatever status, member or format they stand."""
+    for status, document in [
+        (200, {"status": "error", "code": "4000", "message": words}),
+        (200, {"message": words}),
+        (200, {"error": words}),
+        (400, {"error": {"status_code": "400", "title": words, "error_type": "OTHER"}}),
+        (403, {"status": "error", "errors": [{"details": {"reason": words}}]}),
+        (403, {"Code": words}),
+        (200, f"<response><status>error</status><message>{words}</message></response>".encode()),
+        (403, f"<!DOCTYPE html><html><title>{words}</title></html>".encode()),
+        (200, f"<html><body><h1>{words}</h1></body></html>".encode()),
+        (400, words.encode()),
+    ]:
+        error = failure(document, endpoint, status=status, retry_after_seconds=90)
+        assert isinstance(error, Throttled)
+        assert error.retry_after_seconds == 90
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "The limit given exceeds the maximum.",
+        "Maximum contact limit reached",
+        "Your account is locked",
+        "The campaign is locked",
+        "Access denied",
+        "Invalid API key",
+        "You have entered a wrong URL.",
+        "Problem in displaying the report. Please try again later.",
+        "执行此操作的权限不足。请联系机构管理员。",
+    ],
+)
+def test_no_lock(words: str) -> None:
+    """Other limits and other locks are no lock of an endpoint."""
+    assert type(failure({"status": "error", "code": "7777", "message": words})) is UnexpectedCode
+
+
+def test_known_code_is_no_lock() -> None:
+    """A code that the table knows stays what it is, whatever its words."""
+    for code, kind in [("6502", RangeTooLarge), ("6002", CampaignRefused), ("1007", Unauthorized)]:
+        assert type(failure({"code": code, "message": "Rate limit exceeded"})) is kind
+
+
+def test_rows_do_not_lock() -> None:
+    """Words of a recipient or a campaign lock nothing."""
+    row = {"note": "Too many requests", "campaign_name": "API locked"}
+    assert read({"code": "0", "list_of_details": [row]}).rows == [row]
+    error = failure({"status": "error", "code": "13", "list_of_details": [row]})
+    assert type(error) is UnexpectedCode
+    cut = dump({"code": "0", "list_of_details": [row]})[:-4]
+    assert type(failure(cut)) is BadAnswer
+    assert type(failure(b"<response><contacts><contact>Too many requests")) is BadAnswer
+
+
+def test_retry_after() -> None:
+    """What the answer says about waiting goes with a lock and with trouble of Zoho's own."""
+    lock = failure(b"", status=429, retry_after_seconds=7.5)
+    assert isinstance(lock, Throttled)
+    trouble = failure(b"", status=503, retry_after_seconds=7.5)
+    assert isinstance(trouble, Transient)
+    assert (lock.retry_after_seconds, trouble.retry_after_seconds) == (7.5, 7.5)
+
+
+# Answers that are none
+
+BOMB = b"""<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;">
+<!ENTITY c "&b;&b;&b;&b;&b;"><!ENTITY d "&c;&c;&c;&c;&c;">]>
+<response><code>0</code><contacts><contact><fl val="a">&d;</fl></contact></contacts></response>"""
+OUTSIDE = b"""<?xml version="1.0"?><!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]>
+<response><code>0</code><contacts><contact><fl val="a">&a;</fl></contact></contacts></response>"""
+OUTSIDE_DTD = (
+    b"""<!DOCTYPE r SYSTEM "http://127.0.0.1:9/x.dtd"><response><code>0</code></response>"""
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "an empty body"),
+        (b" \n", "an empty body"),
+        (b"not JSON", "a body that is not JSON"),
+        (SAMPLE_JSON[:-9], "a body that is not JSON (Input data was truncated)"),
+        (SAMPLE_JSON + b"}", "a body that is not JSON (JSON is malformed: trailing characters"),
+        (SAMPLE_JSON.replace(b"meganath", b"\xff\xfe"), "invalid UTF-8"),
+        (SAMPLE_JSON.replace(b"meganath", b"\x00"), "a body that is not JSON"),
+        (SAMPLE_JSON.replace(b"meganath", b"\\ud800"), "a body that is not JSON"),
+        (SAMPLE_JSON.replace(b'"303000014269257"', b"1e999"), "a body that is not JSON"),
+        (SAMPLE_JSON.replace(b'"303000014269257"', b"9" * 5000), "a body that is not JSON"),
+        (b'{"a":' * 100_000, "JSON that is nested too deep"),
+        (b"[]", "something else than an object"),
+        (b'"text"', "something else than an object"),
+        (b"null", "something else than an object"),
+        (b"{}", "no word of success or error"),
+        (b'{"status":"waiting"}', "no word of success or error"),
+        (b"<html><body>Down for maintenance</body></html>", "no word of success or error"),
+        (b"<!DOCTYPE html><html></html>", "a document type, such as HTML"),
+        (SAMPLE_XML[:-9], "a body that is not XML"),
+        (SAMPLE_XML.replace(b"meganath", b"\xff\xfe"), "a body that is not XML"),
+        (SAMPLE_XML.replace(b"meganath", b"\x01"), "a body that is not XML"),
+        (SAMPLE_XML.replace(b"meganath", b"&#0;"), "a body that is not XML"),
+        (SAMPLE_XML.replace(b"meganath", b"&nbsp;"), "a body that is not XML"),
+        (b'<?xml version="1.0" encoding="gbk"?>' + SAMPLE_XML, "a body that is not XML"),
+        (b'<?xml version="1.0" encoding="nonsense"?>' + SAMPLE_XML, "a body that is not XML"),
+        (BOMB, "a document type"),
+        (OUTSIDE, "a document type"),
+        (OUTSIDE_DTD, "a document type"),
+        (b"<a>" * 100_000, "XML that is nested too deep"),
+        (b"<response/>", "something else than an object"),
+        (b"<response>text</response>", "something else than an object"),
+    ],
+)
+@pytest.mark.parametrize("response_format", ["json", "xml"])
+def test_unreadable(body: bytes, says: str, response_format: ResponseFormat) -> None:
+    """A body that is no answer ends in one line that says what it is, and quotes nothing of it."""
+    error = failure(body, response_format=response_format)
+    assert type(error) is BadAnswer
+    assert str(error).startswith("getcampaignrecipientsdata answered with ")
+    assert says in str(error)
+    assert "\n" not in str(error)
+
+
+WRONG_TYPES: list[t.Any] = [True, [], ["0"], {}, {"code": "0"}]
+
+
+@pytest.mark.parametrize("value", WRONG_TYPES)
+@pytest.mark.parametrize("name", ["code", "Code", "status"])
+def test_wrong_types_around_the_rows(name: str, value: t.Any) -> None:
+    """A code or status that is neither text nor a number is no answer."""
+    envelope = {"code": "0", "status": "success", "list_of_details": [{"contactid": "1"}]}
+    if name == "Code":
+        del envelope["code"]
+    assert type(failure(envelope | {name: value})) is BadAnswer
+
+
+@pytest.mark.parametrize("value", [*WRONG_TYPES, 3, None])
+def test_wrong_type_of_message(value: t.Any) -> None:
+    """An error whose message is no text is an error without words."""
+    error = failure({"code": "13", "message": value})
+    assert isinstance(error, UnexpectedCode)
+    assert (error.code, error.message) == ("13", "")
+
+
+@pytest.mark.parametrize("rows", ["", "text", 3, True, {"contactid": "1"}, [None], ["a", 1, []]])
+@pytest.mark.parametrize(
+    ("endpoint", "name"), [(RECIPIENTS, "list_of_details"), (LISTING, "recent_campaigns")]
+)
+def test_no_list_of_rows(endpoint: Endpoint, name: str, rows: t.Any) -> None:
+    """What stands in place of the rows and holds none is no answer."""
+    assert type(failure({"code": "0", name: rows}, endpoint)) is BadAnswer
+
+
+@pytest.mark.parametrize("contacts", ["text", "<contact>text</contact>", "<contact/><contact/>"])
+def test_no_list_of_rows_in_xml(contacts: str) -> None:
+    """The same holds in XML."""
+    body = f"<response><code>0</code><contacts>{contacts}</contacts></response>".encode()
+    assert type(failure(body, response_format="xml")) is BadAnswer
+
+
+def test_unreadable_rows() -> None:
+    """A row that is no object is counted, and keeps its place for those behind it."""
+    row = {"contactid": "1"}
+    answer = read({"code": "0", "list_of_details": [None, row, ["x"], row, 7]})
+    assert answer.rows == [{"": None}, row, {"": ["x"]}, row, {"": 7}]
+    assert answer.unreadable_rows == 3
+    body = (
+        b'<response><code>0</code><contacts><contact>x</contact><contact><fl val="contactid">1</fl>'
+        b"</contact></contacts></response>"
+    )
+    answer = read(body, response_format="xml")
+    assert (answer.rows, answer.unreadable_rows) == ([{"": "x"}, row], 1)
+
+
+def test_other_format() -> None:
+    """A success in another format than asked is no answer, an error is understood all the same."""
+    assert str(failure(SAMPLE_JSON, response_format="xml")) == (
+        "getcampaignrecipientsdata was asked for xml, answered json"
+    )
+    assert str(failure(SAMPLE_XML, response_format="json")) == (
+        "getcampaignrecipientsdata was asked for json, answered xml"
+    )
+
+
+def test_escaped_nul() -> None:
+    """An escaped NUL, which PostgreSQL takes in no text, becomes U+FFFD; other backslashes stay."""
+    body = rb'{"code":"0","list_of_details":[{"a":"x\u0000\u0000y","b":"\\u0000","c":"\\\u0000"}]}'
+    assert read(body).rows == [{"a": "x��y", "b": r"\u0000", "c": "\\�"}]
+
+
+def test_byte_order_mark() -> None:
+    """A byte order mark and spaces around an answer do no harm."""
+    assert read(b"\xef\xbb\xbf " + SAMPLE_JSON + b"\n") == read(SAMPLE_JSON)
+    xml = b'\xef\xbb\xbf<?xml version="1.0" encoding="UTF-8" ?>\n' + SAMPLE_XML + b"\n"
+    assert read(xml, response_format="xml") == read(SAMPLE_XML, response_format="xml")
+
+
+def test_long_words() -> None:
+    """Megabytes of words are looked through in no time, and shown in one short line."""
+    words = "api limit " * 200_000
+    error = failure({"code": "13", "message": words, "more": [words] * 5})
+    assert type(error) is UnexpectedCode
+    assert len(str(error)) < 400
+
+
+def test_no_address_in_an_error() -> None:
+    """An error shows no address of a recipient."""
+    error = failure({"code": "13", "message": "No such contact: jane@example.org"})
+    assert "jane" not in str(error)
+
+
+# Anything at all
+
+members = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from(["0", "6303", "error", "success", "null", *LOCKS]),
+    lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(), inside, max_size=4),
+    max_leaves=12,
+)
+NAMES = """code Code status message error list_of_details recent_campaigns campaign-reports
+contacts total_record_count requestdetails"""
+envelopes = st.dictionaries(st.sampled_from(NAMES.split()), members)
+PARTS = """<response> </response> <code> </code> 0 6303 <contacts> </contacts> <contact> </contact>
+<contact/> <fl> </fl> &amp; &x; <![CDATA[ ]]> <!-- --> <?x ?>"""
+markup = st.lists(
+    st.sampled_from([*PARTS.split(), "<!DOCTYPE x>", "<fl val='a'>", "<fl val=''>", "é", " "])
+).map(lambda parts: "".join(parts).encode())
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """Return a sample of which a part was cut out, changed or repeated."""
+    body = draw(st.sampled_from([SAMPLE_JSON, SAMPLE_XML]))
+    start, end = sorted(draw(st.tuples(*[st.integers(0, len(body))] * 2)))
+    return body[:start] + draw(st.binary(max_size=8)) + body[end:]
+
+
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)  # the first text loads Unicode's tables
+@given(
+    body=st.binary() | damaged() | markup | envelopes.map(msgspec.json.encode),
+    endpoint=st.sampled_from(list(Endpoint)),
+    response_format=st.sampled_from(["json", "xml"]),
+    status=st.sampled_from([200] * 6 + [204, 302, 400, 401, 429, 500]),
+)
+@example(body=b"<fl val=''/>", endpoint=RECIPIENTS, response_format="xml", status=200)
+def test_anything(
+    body: bytes, endpoint: Endpoint, response_format: ResponseFormat, status: int
+) -> None:
+    """Whatever the bytes, they end in rows that are objects or in an error of one line."""
+    try:
+        answer = read_answer(endpoint, response_format, status, body)
+    except TapError as error:
+        assert len(str(error).splitlines()) == 1  # noqa: PT017 - either end is right
+    else:
+        assert all(type(row) is dict for row in answer.rows)
+        assert 0 <= answer.unreadable_rows <= len(answer.rows)
