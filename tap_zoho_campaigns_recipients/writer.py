@@ -14,6 +14,7 @@ import select
 import sys
 import time
 import typing as t
+from datetime import UTC, datetime
 
 import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
@@ -50,6 +51,7 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         self._lines = bytearray()
         self._end: Ended | None = None
         self._patience_until: float | None = None
+        self._time_extracted = _now()
         self.written_bytes = 0
 
     def serialize_message(self, message: Message) -> bytes:
@@ -70,6 +72,30 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         self._lines += b"\n"
         if not isinstance(message, RecordMessage):
             self.flush()
+
+    def write_record(self, stream: str, record: dict[str, t.Any]) -> None:
+        """Write a record, without making a message object of it first.
+
+        Args:
+            stream: The stream's name.
+            record: The record.
+
+        Raises:
+            Ended: As `write_message`.
+        """
+        line = self._encoder.encode(
+            {
+                "type": "RECORD",
+                "stream": stream,
+                "record": record,
+                "time_extracted": self._time_extracted,
+            }
+        )
+        if len(self._lines) + len(line) >= ATOMIC_BYTES:
+            self.flush()
+            self._time_extracted = _now()
+        self._lines += line
+        self._lines += b"\n"
 
     def end(self, reason: Ended) -> None:
         """Have the next write raise; may be called from a signal handler."""
@@ -135,6 +161,10 @@ def _descriptor(stream: t.TextIO) -> int | None:
         return stream.fileno()
     except (AttributeError, io.UnsupportedOperation, ValueError):
         return None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()
 
 
 def _text(value: object) -> str:
