@@ -259,8 +259,8 @@ def _bookmark(saved: Mapping[str, t.Any]) -> Bookmark:
     rows = saved.get("rows")
     if value is not None:
         ms_from_iso(value)
-    if report is not None and not all(isinstance(number, int | float) for number in report.values()):
-        raise TypeError(report)
+    if report is not None:
+        report = {name: _number(number) for name, number in report.items()}
     if rows is not None and not isinstance(rows, int):
         raise TypeError(rows)
     sent = saved.get("sent_time_utc")
@@ -271,6 +271,14 @@ def _bookmark(saved: Mapping[str, t.Any]) -> Bookmark:
         rows,
         settled=saved.get("settled") is True,
     )
+
+
+def _number(saved: object) -> int | float:
+    if isinstance(saved, str):
+        return float(saved)
+    if isinstance(saved, int):
+        return saved
+    raise TypeError(saved)
 
 
 def _finished(saved: Mapping[str, t.Any]) -> Finished:
@@ -321,7 +329,11 @@ def _saved_bookmark(key: str, bookmark: Bookmark, replication_key: str) -> dict[
     if bookmark.sent_ms is not None:
         saved["sent_time_utc"] = iso_from_ms(bookmark.sent_ms)
     if bookmark.report is not None:
-        saved["report"] = dict(bookmark.report)
+        # Loaders read a fraction as a decimal, which some of them cannot write out again.
+        saved["report"] = {
+            name: number if isinstance(number, int) else str(number)
+            for name, number in bookmark.report.items()
+        }
     if bookmark.rows is not None:
         saved["rows"] = bookmark.rows
     if bookmark.settled:

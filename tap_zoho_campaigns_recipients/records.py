@@ -355,7 +355,6 @@ class _Plans(dict[tuple[str, ...], _Plan]):
     """The plans of a stream by the names of a row: a page has few sets of names."""
 
     def __init__(self, fields: tuple[str, ...]) -> None:
-        super().__init__()
         places = [
             (spelling, (field, rank))
             for field in fields

@@ -88,6 +88,16 @@ def failure(document: t.Any, endpoint: Endpoint = RECIPIENTS, **how: t.Any) -> T
     return caught.value
 
 
+def test_endpoints() -> None:
+    """An endpoint is the last part of its path."""
+    assert list(map(str, Endpoint)) == [
+        "getcampaignrecipientsdata",
+        "recentcampaigns",
+        "campaignreports",
+        "getcampaigndetails",
+    ]
+
+
 # Lists and documents
 
 
@@ -346,15 +356,15 @@ def test_every_outcome_is_tested() -> None:
         (RECIPIENTS, "2206", "The campaign was deleted"),
         (RECIPIENTS, "6503", "The campaign was deleted"),
         (RECIPIENTS, "6608", "The campaign was deleted"),
-        (RECIPIENTS, "6607", "ZohoCampaigns.campaign.READ"),
-        (LISTING, "6601", "ZohoCampaigns.campaign.READ"),
-        (LISTING, "6607", "ZohoCampaigns.campaign.READ"),
+        (RECIPIENTS, "6607", "the scope ZohoCampaigns.campaign.READ"),
+        (LISTING, "6601", "the scope ZohoCampaigns.campaign.READ"),
+        (LISTING, "6607", "the scope ZohoCampaigns.campaign.READ"),
         (RECIPIENTS, "6502", "Choose a smaller page_size"),
     ],
 )
 def test_advice(endpoint: Endpoint, code: str, advice: str) -> None:
     """An error says in words what Zoho's number means."""
-    assert advice in str(failure({"status": "error", "code": code}, endpoint))
+    assert f" {advice}" in str(failure({"status": "error", "code": code}, endpoint))
 
 
 @pytest.mark.parametrize(

@@ -387,20 +387,39 @@ def test_spellings(row: dict[str, t.Any], expected: dict[str, t.Any]) -> None:
     assert said(row) == {"contact_email": "a@x.org", **expected}
 
 
-@pytest.mark.parametrize(
-    ("field", "names"),
-    [(field, names) for field, names in SPELLINGS.items() if field != "contact_id"],
-)
-def test_every_spelling(field: str, names: tuple[str, ...]) -> None:
-    """Every name in the table goes to its field, in capitals too."""
+PROFILE = """company_name phone mobile job_title title address city state country zip_code website
+note secondary_email facebook_handle linkedin_handle twitter_handle timezone"""
+NAMES = {field: {field, field.replace("_", "")} for field in PROFILE.split()} | {
+    "contact_email": {"contactemailaddress", "contact_email"},
+    "contact_id": {"contactid", "contact_id"},
+    "contact_status": {"contactstatus", "contact_status"},
+    "first_name": {"contactfn", "firstname", "first_name"},
+    "last_name": {"contactln", "lastname", "last_name"},
+    "sent_time": {"sent_time"},
+    "sent_date": {"sentdate", "added_time"},
+    "is_forgotten": {"rtbf"},
+    "open_reports": {"openreports", "open_reports"},
+    "click_count": {"clickcount", "click_count"},
+    "clicked_urls": {"clickedurls", "clicked_urls"},
+    "url_clicks": {"urlclicks", "url_clicks"},
+    "bounced_date": {"bouncedDate", "bounced_date"},
+    "optout_time": {"optOutTime", "optout_time"},
+}
+
+
+@pytest.mark.parametrize(("field", "names"), NAMES.items())
+def test_names(field: str, names: set[str]) -> None:
+    """Every name of a field, in capitals too, goes to that field and to nothing else."""
     value = {"sent_time": "0", "is_forgotten": "1", "click_count": "7"}.get(field, "[https://a]")
     value = {"open_reports": "{1=x}", "url_clicks": '[{"url":"u"}]'}.get(field, value)
     stream = next(stream for stream in SCHEMAS if field in SCHEMAS[stream]["properties"])
+    key = {} if field in {"contact_id", "contact_email"} else {"contact_email": "a@x.org"}
+    expected = said({**key, SPELLINGS[field][0]: value}, stream)
+    assert expected[field]
+    assert "custom_fields" not in expected
     for name in (*names, *(name.upper() for name in names)):
-        record = maker(stream).make({"contactid": "1", name: value})
-        assert record is not None
-        assert record[field] is not None
-        assert record["custom_fields"] is None
+        assert said({**key, name: value}, stream) == expected
+    assert set(SPELLINGS[field]) == names
 
 
 def test_spellings_of_sent_time() -> None:
@@ -786,12 +805,28 @@ def test_nulls_in_custom_fields() -> None:
 def test_deep_values() -> None:
     """What is nested deeper than 20 levels is null and counted, and breaks nothing."""
     reader = maker()
+    objects: t.Any = 1
+    for _ in range(21):
+        objects = {"a": objects}
     record = reader.make(
-        {"contactid": "1", "a": deeply(1, 20), "b": deeply(1, 21), "city": deeply(1, 900)}
+        {
+            "contactid": "1",
+            "c": objects["a"],
+            "d": objects,
+            "a": deeply(1, 20),
+            "b": deeply(1, 21),
+            "city": deeply(1, 900),
+        }
     )
     assert record is not None
-    assert record["custom_fields"] == {"city": None, "a": deeply(1, 20), "b": None}
-    assert reader.unread_values == {"city": 1, "custom_fields": 2}
+    assert record["custom_fields"] == {
+        "city": None,
+        "a": deeply(1, 20),
+        "b": None,
+        "c": objects["a"],
+        "d": None,
+    }
+    assert reader.unread_values == {"city": 1, "custom_fields": 3}
 
 
 @pytest.mark.parametrize(
