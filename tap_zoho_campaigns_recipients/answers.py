@@ -343,7 +343,7 @@ def _xml_document(body: bytes) -> object:
     for such rows. Without document types there are no entities, and so no bombs.
 
     Raises:
-        _UnreadableError: It is no XML, has a document type, or is nested too deep.
+        _UnreadableError: It is no XML or HTML, has a document type, or is nested too deep.
     """
     name = ""
     members: dict[str, t.Any] = {}
@@ -363,7 +363,6 @@ def _xml_document(body: bytes) -> object:
         nonlocal name, members
         text = "".join(texts)
         value = members or (text if tag == "fl" else text.strip()) or None
-        texts.clear()
         key = name
         name, members = around.pop()
         if key in members:
@@ -376,7 +375,7 @@ def _xml_document(body: bytes) -> object:
             members[key] = [value] if tag in _XML_LISTS else value
 
     def refuse(*_declaration: object) -> None:
-        raise _UnreadableError("a page with a document type, such as HTML")
+        raise _UnreadableError("a page in HTML, or XML with a document type")
 
     parser = expat.ParserCreate()
     parser.buffer_text = True
@@ -391,8 +390,10 @@ def _xml_document(body: bytes) -> object:
     except (expat.ExpatError, LookupError, ValueError) as error:
         # The last two are for encodings that the declaration names.
         raise _UnreadableError(f"a body that is not XML ({error})") from None
-    (root,) = members.values()
-    return root
+    [(root, content)] = members.items()
+    if root.lower() == "html":
+        raise _UnreadableError("a page in HTML")
+    return content
 
 
 def _words_of_page(body: bytes) -> str:
@@ -432,7 +433,10 @@ def _error(
         code = f"HTTP {status}"
     if issubclass(kind, Throttled | Transient):
         return kind(endpoint, code, envelope.message, retry_after_seconds)
-    return kind(endpoint, code, envelope.message, advice=ADVICE.get((endpoint, code)))
+    advice = ADVICE.get((endpoint, code))
+    if kind is UnexpectedCode and code.startswith("HTTP "):
+        advice = "Check api_url and data_center"
+    return kind(endpoint, code, envelope.message, advice=advice)
 
 
 def _list(endpoint: Endpoint, envelope: _Envelope) -> Answer:

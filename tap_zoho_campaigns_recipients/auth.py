@@ -9,16 +9,27 @@ from __future__ import annotations
 import json
 import threading
 import typing as t
+from http import HTTPStatus
 
-from tap_zoho_campaigns_recipients.errors import TapError, TokenRefused, TransportFailed, quoted
+from tap_zoho_campaigns_recipients.errors import TokenRefused, TransportFailed, quoted
+from tap_zoho_campaigns_recipients.logs import add_secrets
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tap_zoho_campaigns_recipients.clock import Clock
+    from tap_zoho_campaigns_recipients.errors import TapError
     from tap_zoho_campaigns_recipients.settings import Settings
     from tap_zoho_campaigns_recipients.transport import Transport
 
 EXPIRY_MARGIN_SECONDS = 120
-"""A token is renewed this long before Zoho would refuse it."""
+"""A token is renewed this long before Zoho would refuse it, or after half its life."""
+
+TOKEN_TRIES = 5
+"""How often the accounts server is asked for one token, where no readable answer comes."""
+
+BeforeRetry: t.TypeAlias = "Callable[[str, TapError, int], None]"
+"""Says that something failed with an error, for the so-manieth time, and waits."""
 
 MAX_LIFETIME_SECONDS = 86_400
 """A longer `expires_in` is in milliseconds: very old clients were answered so."""
@@ -37,8 +48,9 @@ class FixedAccessToken:
         """Hold the token."""
         self._token = token
 
-    def token(self) -> str:
+    def token(self, before_retry: BeforeRetry) -> str:
         """Return the token."""
+        del before_retry
         return self._token
 
     def sign(self, token: str, headers: dict[str, str], parameters: dict[str, str]) -> None:
@@ -82,20 +94,25 @@ class RefreshedAccessToken(FixedAccessToken):
         self._transport = transport
         self._clock = clock
         self._lock = threading.Lock()
-        self._good_until = 0.0
+        self._renew_at = 0.0
         self._refused_in_a_row: set[str] = set()
-        self.refreshes = 0
+        self._failure: TokenRefused | None = None
 
-    def token(self) -> str:
-        """Return a token that is good for two minutes at least, a new one if need be.
+    def token(self, before_retry: BeforeRetry) -> str:
+        """Return a token that will not expire on its way, a new one if need be.
 
         Raises:
-            TokenRefused: When the accounts server gives none.
-            TransportFailed: When it cannot be reached; worth another try.
+            TokenRefused: When the accounts server gives none; from then on always.
         """
         with self._lock:
-            if self._clock.time() >= self._good_until - EXPIRY_MARGIN_SECONDS:
-                self._refresh()
+            if self._failure is not None:
+                raise self._failure
+            if self._clock.time() >= self._renew_at:
+                try:
+                    self._renew(before_retry)
+                except TokenRefused as error:
+                    self._failure = error
+                    raise
             return self._token
 
     def refused(self, token: str) -> bool:
@@ -103,7 +120,7 @@ class RefreshedAccessToken(FixedAccessToken):
         with self._lock:
             self._refused_in_a_row.add(token)
             if token == self._token:
-                self._good_until = 0.0
+                self._renew_at = 0.0
             return len(self._refused_in_a_row) < 2  # noqa: PLR2004 - two in a row, as it says
 
     def accepted(self, token: str) -> None:
@@ -113,20 +130,29 @@ class RefreshedAccessToken(FixedAccessToken):
             with self._lock:
                 self._refused_in_a_row.clear()
 
-    def _refresh(self) -> None:
-        answer = request_token(
-            self._settings.accounts_url,
-            {
-                "grant_type": "refresh_token",
-                "client_id": self._settings.client_id or "",
-                "client_secret": self._settings.client_secret or "",
-                "refresh_token": self._settings.refresh_token or "",
-            },
-            self._transport,
-        )
-        self.refreshes += 1
-        self._token = answer["access_token"]
-        self._good_until = self._clock.time() + lifetime_seconds(answer)
+    def _renew(self, before_retry: BeforeRetry) -> None:
+        """Get a new token. The other threads wait: they need it too."""
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": self._settings.client_id or "",
+            "client_secret": self._settings.client_secret or "",
+            "refresh_token": self._settings.refresh_token or "",
+        }
+        for tries in range(1, TOKEN_TRIES + 1):
+            self._clock.check()
+            try:
+                answer = request_token(self._settings.accounts_url, form, self._transport)
+            except TransportFailed as error:
+                if tries == TOKEN_TRIES:
+                    raise TokenRefused(str(error)) from None
+                before_retry("the accounts server", error, tries)
+            else:
+                self._token = answer["access_token"]
+                add_secrets([self._token])
+                lifetime = lifetime_seconds(answer)
+                margin = min(EXPIRY_MARGIN_SECONDS, lifetime / 2)
+                self._renew_at = self._clock.time() + lifetime - margin
+                return
 
 
 def credentials(settings: Settings, transport: Transport, clock: Clock) -> FixedAccessToken:
@@ -163,16 +189,18 @@ def request_token(
             f"{accounts_url}/oauth/v2/token", headers={"Accept": "application/json"}, form=form
         )
     except TransportFailed as error:
-        msg = f"The accounts server {host} gave no token. {error}"
-        raise TransportFailed(msg) from None
+        raise _no_answer(
+            f"The accounts server {host} gave no token: {Exception.__str__(error)}"
+        ) from None
     try:
         answer = json.loads(response.body)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        msg = f"The accounts server {host} answered HTTP {response.status} without JSON"
-        raise _unreadable(response.status, msg)
-    if isinstance(answer.get("access_token"), str) and answer["access_token"]:
+        raise _unreadable(host, response.status, "no JSON")
+    token = answer.get("access_token")
+    # Anything else than printable ASCII cannot stand in a header.
+    if isinstance(token, str) and token.isascii() and token.isprintable() and token:
         return answer
     raise _refusal(host, answer, response.status)
 
@@ -184,7 +212,7 @@ def lifetime_seconds(answer: dict[str, t.Any]) -> float:
             seconds = float(answer[name])
         except (KeyError, TypeError, ValueError):
             continue
-        if 0 < seconds:
+        if seconds > 0:
             return seconds / 1000 if seconds > MAX_LIFETIME_SECONDS else seconds
     return 3600.0
 
@@ -196,28 +224,43 @@ _REFUSALS = {
 }
 
 
+_TOO_MANY = (
+    "too many tokens were asked for. Wait half an hour and run again; other programs with this "
+    "refresh_token count as well"
+)
+"""Zoho gives ten tokens in ten minutes; seen live: it takes up to half an hour to calm down."""
+
+
 def _refusal(host: str, answer: dict[str, t.Any], status: int) -> TapError:
-    error = quoted(str(answer.get("error", "")))
-    description = str(answer.get("error_description", ""))
+    """Say what an answer without a token means."""
+    error = quoted(str(answer.get("error") or ""))
+    description = quoted(str(answer.get("error_description") or ""))
+    if not error or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unreadable(host, status, "neither token nor refusal")
+    says = f'The accounts server {host} answered "{error}"'
     if error in _REFUSALS:
-        return TokenRefused(f'The accounts server {host} answered "{error}": {_REFUSALS[error]}')
+        return TokenRefused(f"{says}: {_REFUSALS[error]}")
+    if description:
+        says += f' ("{description}")'
     if error == "Access Denied" or "too many requests" in description.lower():
-        return TokenRefused(
-            f'The accounts server {host} answered "{error}": too many tokens were asked for. Wait '
-            "half an hour and run again; other programs with this refresh_token count as well"
-        )
-    if not error:
-        return _unreadable(
-            status, f"The accounts server {host} answered HTTP {status} with neither token nor error"
-        )
-    return TokenRefused(
-        f'The accounts server {host} answered "{error}": check client_id, client_secret, '
-        "refresh_token and data_center"
-    )
+        return TokenRefused(f"{says}: {_TOO_MANY}")
+    return TokenRefused(f"{says}: check client_id, client_secret, refresh_token and data_center")
 
 
-def _unreadable(status: int, text: str) -> TapError:
-    server_error = 500
-    if status == 200 or status >= server_error:  # noqa: PLR2004 - HTTP's own numbers
-        return TransportFailed(text)
-    return TokenRefused(f"{text}: check accounts_url and data_center")
+def _unreadable(host: str, status: int, what: str) -> TapError:
+    """Say what an answer means that is none of Zoho's."""
+    says = f"The accounts server {host} answered HTTP {status} with {what}"
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return TokenRefused(f"{says}: {_TOO_MANY}")
+    if (
+        status in {HTTPStatus.OK, HTTPStatus.REQUEST_TIMEOUT}
+        or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    ):
+        return _no_answer(says)
+    return TokenRefused(f"{says}: check accounts_url and data_center")
+
+
+def _no_answer(says: str) -> TransportFailed:
+    error = TransportFailed(says)
+    error.advice = "Check the network and accounts_url, or run again later"
+    return error

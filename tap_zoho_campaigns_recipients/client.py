@@ -11,26 +11,29 @@ import random
 import threading
 import typing as t
 from collections import Counter
+from functools import partial
 
-from tap_zoho_campaigns_recipients.answers import Answer, Endpoint, read_answer
+from tap_zoho_campaigns_recipients.answers import Endpoint, read_answer
 from tap_zoho_campaigns_recipients.errors import (
     BadAnswer,
+    LockedBefore,
     MissingParameter,
-    TapError,
     Throttled,
-    TokenRefused,
     Transient,
     TransportFailed,
     Unauthorized,
     ZohoError,
 )
-from tap_zoho_campaigns_recipients.transport import Response, retry_after_seconds
+from tap_zoho_campaigns_recipients.transport import retry_after_seconds
 
 if t.TYPE_CHECKING:
     import logging
+    from collections.abc import Mapping
 
+    from tap_zoho_campaigns_recipients.answers import Answer, ResponseFormat
     from tap_zoho_campaigns_recipients.auth import FixedAccessToken
     from tap_zoho_campaigns_recipients.clock import Clock
+    from tap_zoho_campaigns_recipients.errors import TapError
     from tap_zoho_campaigns_recipients.limiter import Limiter
     from tap_zoho_campaigns_recipients.settings import Settings
     from tap_zoho_campaigns_recipients.transport import Transport
@@ -44,17 +47,30 @@ TRIES = {
 """How often a request is sent that fails. A campaign can do without report and details."""
 
 MAX_LOCKS = 3
-"""A request that meets a lock so often, with no answer of its endpoint between, ends the run."""
+"""So many locks of an endpoint are waited out with no answer of it between."""
+
+MAX_TOKENS = 3
+"""A request that so many tokens were refused for is not tried with one more.
+
+The run ends before, when two tokens in a row are refused; but not while Zoho accepts the same
+tokens for other requests.
+"""
+
+SHORTEST_LOCK_SECONDS = 1.0
+LOCK_RESOLUTION_SECONDS = 0.001
+LOCK_REMINDER_SECONDS = 300
 
 LONGEST_RETRY_WAIT_SECONDS = 120
-NO_PARAMETER_CODES_LEGACY = frozenset({"1007"})
-"""The legacy API says 1007 also where it has not found the authtoken that was sent."""
+"""A `Retry-After` of a server that has trouble of its own is obeyed for so long, or for
+`rate_limit_lock_wait`."""
+
+LONGEST_WAIT_SECONDS = 86_400
 
 
 class Client:
     """Sends requests for all threads of a run."""
 
-    def __init__(  # noqa: PLR0913 - the parts are made by the tap, each from its own settings
+    def __init__(
         self,
         settings: Settings,
         credentials: FixedAccessToken,
@@ -80,8 +96,12 @@ class Client:
         self._clock = clock
         self._logger = logger
         self._lock = threading.Lock()
-        self._sends_form: dict[Endpoint, bool] = {}
+        self._sends_form = credentials.sends_form
+        self._form_works: dict[Endpoint, bool] = {}
+        self._locks: Counter[Endpoint] = Counter()
         self._locks_in_a_row: Counter[Endpoint] = Counter()
+        self._lock_mentioned_at: dict[Endpoint, float] = {}
+        self._final: ZohoError | None = None
         self.calls: Counter[Endpoint] = Counter()
         """Requests sent, by endpoint."""
         self.waited_seconds = 0.0
@@ -93,7 +113,7 @@ class Client:
         self,
         endpoint: Endpoint,
         parameters: dict[str, str],
-        response_format: t.Literal["json", "xml"] = "json",
+        response_format: ResponseFormat = "json",
     ) -> Answer:
         """Send a request until it is answered.
 
@@ -107,70 +127,89 @@ class Client:
             BadAnswer: Five bodies in a row could not be read.
             TransportFailed: Five times in a row no whole answer came.
             TokenRefused: The accounts server gives no token.
+            StoreUnavailable: The limiter's store has gone away.
             Stopped: The run was ended.
         """
         tries = 0
         while True:
             try:
                 return self._answered(endpoint, parameters, response_format)
-            except Throttled as error:
-                self._locked(endpoint, error)
-            except (Unauthorized, TokenRefused):
-                raise
-            except TapError as error:
+            except (ZohoError, BadAnswer, TransportFailed) as error:
+                error.where = _where(endpoint, parameters, error)
                 tries += 1
                 if tries >= TRIES[endpoint] or not _is_worth_a_try(endpoint, error):
                     raise
                 self._retry(endpoint, error, tries)
 
     def _answered(
-        self, endpoint: Endpoint, parameters: dict[str, str], response_format: t.Literal["json", "xml"]
+        self, endpoint: Endpoint, parameters: dict[str, str], response_format: ResponseFormat
     ) -> Answer:
-        """Send a request: with a new token if need be, and with parameters where Zoho looks."""
+        """Send a request: after a lock, with a new token, with parameters where Zoho looks."""
         missed: ZohoError | None = None
+        tokens = set()
         while True:
             self._limited(endpoint)
-            token = self._token()
-            as_form = self._sends_form.get(endpoint, self._credentials.sends_form)
-            if missed:
-                as_form = not as_form
+            token = self._credentials.token(self._retry)
+            if self._final is not None:
+                raise self._final
+            locks = self._locks[endpoint]
+            as_form = self._form_works.get(endpoint, self._sends_form) is not bool(missed)
             try:
-                answer = self._send(endpoint, parameters, response_format, token, as_form)
+                answer = self._send(endpoint, parameters, response_format, token, as_form=as_form)
+            except Throttled as error:
+                self._locked(endpoint, error, locks)
             except (MissingParameter, Unauthorized) as error:
-                if missed:
-                    raise missed from None
-                if endpoint not in self._sends_form and self._may_be_elsewhere(error):
+                tokens.add(token)
+                if missed is None and self._may_be_elsewhere(endpoint, error):
                     missed = error
-                elif not (isinstance(error, Unauthorized) and self._credentials.refused(token)):
-                    raise
+                elif (
+                    isinstance(error, MissingParameter)
+                    or len(tokens) >= MAX_TOKENS
+                    or not self._credentials.refused(token)
+                ):
+                    raise self._finally(missed or error) from None
                 else:
                     self._logger.info("Zoho refused the access token: getting a new one")
-            except ZohoError as error:
-                if not isinstance(error, Throttled | Transient):
-                    self._accepted(endpoint, token, as_form)
+            except Transient:
+                raise
+            except ZohoError:
+                self._accepted(endpoint, token, locks, as_form=as_form)
                 raise
             else:
-                self._accepted(endpoint, token, as_form)
+                self._accepted(endpoint, token, locks, as_form=as_form)
                 return answer
 
-    def _may_be_elsewhere(self, error: ZohoError) -> bool:
-        return isinstance(error, MissingParameter) or (
-            self._credentials.sends_form and error.code in NO_PARAMETER_CODES_LEGACY
+    def _finally(self, error: ZohoError) -> ZohoError:
+        """Return an error; where it ends the run, no request is sent any more."""
+        if isinstance(error, Unauthorized | Throttled):
+            self._final = error
+        return error
+
+    def _may_be_elsewhere(self, endpoint: Endpoint, error: ZohoError) -> bool:
+        """Whether Zoho may have looked for parameters elsewhere than where they were sent.
+
+        The legacy API says 1007 where it has not found the authtoken.
+        """
+        return endpoint not in self._form_works and (
+            isinstance(error, MissingParameter) or self._credentials.sends_form
         )
 
-    def _accepted(self, endpoint: Endpoint, token: str, as_form: bool) -> None:  # noqa: FBT001 - as of `_send`
-        """Zoho looked at the request: the token is good, the parameters were found, no lock holds."""
+    def _accepted(self, endpoint: Endpoint, token: str, locks: int, *, as_form: bool) -> None:
+        """Take note that the token is good, the parameters were found, and no lock holds."""
         self._credentials.accepted(token)
-        self._sends_form[endpoint] = as_form
-        self._locks_in_a_row.pop(endpoint, None)
+        self._sends_form = self._form_works[endpoint] = as_form
+        # An answer to what was sent before a lock says nothing about it.
+        if locks == self._locks[endpoint]:
+            self._locks_in_a_row[endpoint] = 0
 
-    def _send(  # noqa: PLR0913 - one request has so many parts
+    def _send(
         self,
         endpoint: Endpoint,
         parameters: dict[str, str],
-        response_format: t.Literal["json", "xml"],
+        response_format: ResponseFormat,
         token: str,
-        as_form: bool,  # noqa: FBT001 - it is where the parameters go, as Zoho looks for them
+        *,
+        as_form: bool,
     ) -> Answer:
         headers: dict[str, str] = {}
         sent = {"resfmt": response_format.upper(), **parameters}
@@ -185,64 +224,95 @@ class Client:
         )
         if response.date is not None and self.clock_difference_seconds is None:
             self.clock_difference_seconds = response.date - self._clock.time()
-        return read_answer(
-            endpoint,
-            response_format,
-            response.status,
-            response.body,
-            self._retry_after(response),
-        )
-
-    def _retry_after(self, response: Response) -> float | None:
-        return retry_after_seconds(response.retry_after, response.date or self._clock.time())
-
-    def _token(self) -> str:
-        for tries in range(1, TRIES[Endpoint.RECIPIENTS] + 1):
-            try:
-                return self._credentials.token()
-            except TransportFailed as error:
-                if tries == TRIES[Endpoint.RECIPIENTS]:
-                    raise TokenRefused(f"{error}. Check accounts_url and the network") from None
-                self._retry("the accounts server", error, tries)
-        raise AssertionError  # pragma: no cover - the last try raises
+        retry_after = retry_after_seconds(response.retry_after, response.date or self._clock.time())
+        return read_answer(endpoint, response_format, response.status, response.body, retry_after)
 
     def _limited(self, endpoint: Endpoint) -> None:
-        waited = self._limiter.acquire(endpoint)
+        """Wait for the limit, and for a lock that this run or another one met.
+
+        Raises:
+            LockedBefore: Where another run met a lock that is longer than this one may wait.
+        """
+        waited = self._limiter.acquire(endpoint, partial(self._mention_lock, endpoint))
         if waited:
             with self._lock:
                 self.waited_seconds += waited
 
     def _retry(self, what: str, error: TapError, tries: int) -> None:
-        seconds = self._settings.retry_wait * 2 ** (tries - 1) * random.uniform(1, 1.25)  # noqa: S311
+        """Wait before another try: longer each time, and not in step with other processes."""
+        wait = self._settings.retry_wait * 2 ** (tries - 1) * random.uniform(1, 1.25)  # noqa: S311
         if isinstance(error, Transient) and error.retry_after_seconds is not None:
             longest = max(LONGEST_RETRY_WAIT_SECONDS, self._settings.rate_limit_lock_wait)
-            seconds = max(seconds, min(error.retry_after_seconds, longest))
-        self._logger.info("Trying %s again in %.1f s, try %d failed: %s", what, seconds, tries, error)
-        self._clock.sleep(seconds)
+            wait = max(wait, min(error.retry_after_seconds, longest))
+        wait = min(wait, LONGEST_WAIT_SECONDS)
+        self._logger.info("Trying %s again in %.1f s, try %d failed: %s", what, wait, tries, error)
+        self._clock.sleep(wait)
         with self._lock:
-            self.waited_seconds += seconds
+            self.waited_seconds += wait
 
-    def _locked(self, endpoint: Endpoint, error: Throttled) -> None:
-        """Have every request of the endpoint wait, here and in the account's other processes."""
+    def _locked(self, endpoint: Endpoint, error: Throttled, locks: int) -> None:
+        """Have every request of the endpoint wait, here and in the account's other processes.
+
+        Args:
+            endpoint: What Zoho locked.
+            error: How it said so.
+            locks: How many locks were known when the request was sent. If there are more by now,
+                others that were on their way met the same lock before.
+
+        Raises:
+            Throttled: When there was enough waiting.
+        """
         longest = self._settings.rate_limit_lock_wait
         with self._lock:
-            already = self._limiter.locked_for(endpoint) > 0
-            if not already:
+            is_new = locks == self._locks[endpoint]
+            if is_new:
+                self._locks[endpoint] += 1
                 self._locks_in_a_row[endpoint] += 1
-            if longest == 0 or self._locks_in_a_row[endpoint] > MAX_LOCKS:
-                raise error
-            if already:
+            if not longest or self._locks_in_a_row[endpoint] > MAX_LOCKS:
+                raise self._finally(error)
+            if not is_new:
                 return
-            seconds = longest
+            wait = longest
             if error.retry_after_seconds is not None:
-                seconds = min(error.retry_after_seconds, longest)
-            self._limiter.lock(endpoint, seconds)
-            self._logger.warning(
-                "Zoho has locked %s (%s): waiting %.0f s, then going on", endpoint, error.code, seconds
-            )
+                wait = min(longest, max(error.retry_after_seconds, SHORTEST_LOCK_SECONDS))
+            self._limiter.lock(endpoint, wait)
+            self._lock_mentioned_at[endpoint] = self._clock.monotonic()
+        self._logger.warning(
+            'Zoho has locked %s (%s: "%s"): waiting %.0f s, then going on',
+            endpoint,
+            error.code,
+            error.message,
+            wait,
+        )
+
+    def _mention_lock(self, endpoint: Endpoint) -> None:
+        """Say every few minutes that an endpoint is locked, if it is."""
+        seconds = self._limiter.locked_for(endpoint)
+        if not seconds:
+            return
+        if seconds > self._settings.rate_limit_lock_wait + LOCK_RESOLUTION_SECONDS:
+            raise LockedBefore(endpoint, seconds)
+        now = self._clock.monotonic()
+        with self._lock:
+            before = self._lock_mentioned_at.get(endpoint)
+            if before is not None and now - before < LOCK_REMINDER_SECONDS:
+                return
+            self._lock_mentioned_at[endpoint] = now
+        self._logger.info("Zoho has locked %s: waiting %.0f s more", endpoint, seconds)
 
 
 def _is_worth_a_try(endpoint: Endpoint, error: TapError) -> bool:
+    if isinstance(error, Unauthorized | Throttled):
+        return False
     if endpoint in {Endpoint.REPORT, Endpoint.DETAILS}:
         return True
     return isinstance(error, Transient | BadAnswer | TransportFailed)
+
+
+def _where(endpoint: Endpoint, parameters: Mapping[str, str], error: TapError) -> str:
+    """Say what a request was about, as far as its error does not by itself."""
+    names = {"campaignkey": "campaign", "action": "action"}
+    parts = [f"{word} {parameters[name]}" for name, word in names.items() if name in parameters]
+    if isinstance(error, TransportFailed):
+        parts.insert(0, endpoint)
+    return ", ".join(parts)

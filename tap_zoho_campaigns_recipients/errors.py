@@ -5,11 +5,12 @@ TapError                      an expected failure; its text is one line: what, a
 │   ├── CampaignRefused       this campaign cannot be read (deleted, not sent, too small, …)
 │   ├── InsufficientPrivileges  the user's role does not allow it
 │   ├── RangeTooLarge         `range` is above Zoho's maximum
-│   ├── MissingParameter      a parameter is missing: it was sent where Zoho does not look
 │   ├── Unauthorized          the token was refused
 │   ├── Throttled             too many calls: the endpoint is locked for a while
+│   │   └── LockedBefore      as another run found
 │   ├── Transient             Zoho's own trouble: worth another try
 │   └── UnexpectedCode        any other code
+│       └── MissingParameter  a parameter is missing: it was sent where Zoho does not look
 ├── BadAnswer                 the body is not what was asked for: worth another try
 ├── TransportFailed           no whole answer came: worth another try
 ├── TokenRefused              the accounts server gives no access token
@@ -21,6 +22,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from tap_zoho_campaigns_recipients.logs import without_secrets
+
 _LONGEST_QUOTE_CHARACTERS = 200
 _ADDRESS = re.compile(r"[^\s@<>\"'=,;]+@[^\s@<>\"',;]+")
 
@@ -28,10 +31,12 @@ _ADDRESS = re.compile(r"[^\s@<>\"'=,;]+@[^\s@<>\"',;]+")
 def quoted(text: str) -> str:
     """Make a server's words fit for one line of a log.
 
-    Control characters become spaces, e-mail addresses are left out (a log is no place for
-    recipients), and what is longer than 200 characters is cut.
+    Control characters become spaces, secrets and e-mail addresses are left out (a server may echo
+    what it was sent, and a log is no place for recipients), and what is longer than 200 characters
+    is cut: after the secrets are gone, or a part of one would stay.
     """
-    plain = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[:2000])
+    text = without_secrets(text)[:2000]
+    plain = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
     line = _ADDRESS.sub("(an address)", " ".join(plain.split()))
     if len(line) > _LONGEST_QUOTE_CHARACTERS:
         return line[: _LONGEST_QUOTE_CHARACTERS - 1] + "…"
@@ -40,6 +45,17 @@ def quoted(text: str) -> str:
 
 class TapError(Exception):
     """An expected failure. ``str()`` of it is one line without secrets."""
+
+    advice = ""
+    """What the user can do, or what the tap does; added to the line."""
+
+    where = ""
+    """The campaign and the action that a request was about; set by the client that sent it."""
+
+    def __str__(self) -> str:
+        """Return one line: what, where, advice."""
+        where = self.where and f" ({self.where})"
+        return f"{super().__str__()}{where}{self.advice and '. '}{self.advice}"
 
 
 class ZohoError(TapError):
@@ -52,9 +68,6 @@ class ZohoError(TapError):
         advice: What this code means, where the class cannot know it.
     """
 
-    advice = ""
-    """What the user can do, or what the tap does; added to the line."""
-
     def __init__(
         self, endpoint: str, code: str, message: str, *, advice: str | None = None
     ) -> None:
@@ -64,15 +77,17 @@ class ZohoError(TapError):
         self.endpoint = endpoint
         self.code = quoted(code)
         self.message = quoted(message)
-        super().__init__(self.__str__())
+        super().__init__(endpoint, code)
 
     def __str__(self) -> str:
-        """Return one line: endpoint, code, message, advice."""
+        """Return one line: endpoint, where, code, message, advice."""
+        where = self.where and f" ({self.where})"
         code = f"code {self.code}" if self.code else "no code"
         if self.code.startswith("HTTP "):
             code = self.code
         says = f': "{self.message}"' if self.message else ""
-        return f"Zoho answered {self.endpoint} with {code}{says}{self.advice and '. '}{self.advice}"
+        advice = self.advice and f". {self.advice}"
+        return f"Zoho answered {self.endpoint}{where} with {code}{says}{advice}"
 
 
 class CampaignRefused(ZohoError):
@@ -92,10 +107,6 @@ class RangeTooLarge(ZohoError):
     """6502: more rows were asked for than Zoho gives in one page."""
 
     advice = "Choose a smaller page_size"
-
-
-class MissingParameter(ZohoError):
-    """903 or 1003: Zoho looked for a parameter elsewhere than where it was sent."""
 
 
 class Unauthorized(ZohoError):
@@ -130,6 +141,27 @@ class Throttled(ZohoError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class LockedBefore(Throttled):
+    """Another run of the account met a lock that is longer than this one may wait.
+
+    Args:
+        endpoint: The endpoint's name.
+        seconds: How long the lock still holds.
+    """
+
+    def __init__(self, endpoint: str, seconds: float) -> None:
+        """Keep how long it holds."""
+        super().__init__(endpoint, "", "", seconds)
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        """Return one line."""
+        return (
+            f"Zoho has locked {self.endpoint} for {self.seconds:.0f} s more, as another run of "
+            "this account found, and rate_limit_lock_wait is shorter. Run again later"
+        )
+
+
 class Transient(ZohoError):
     """A 5xx status, or a code that Zoho's documentation says to try again.
 
@@ -156,12 +188,25 @@ class UnexpectedCode(ZohoError):
     advice = "Zoho's list of error codes tells more"
 
 
+class MissingParameter(UnexpectedCode):
+    """903 or 1003: Zoho looked for a parameter elsewhere than where it was sent.
+
+    Where Zoho finds it in neither place, it is a code like any other.
+    """
+
+
 class BadAnswer(TapError):
     """The body is not of the format that was asked for, or cannot be read at all."""
+
+    advice = (
+        "Run again later; if it stays so, check api_url and what stands between, such as a proxy"
+    )
 
 
 class TransportFailed(TapError):
     """No whole answer came: no connection, a time-out, a reset, a body that was cut."""
+
+    advice = "Check the network and api_url, or run again later"
 
 
 class TokenRefused(TapError):

@@ -106,8 +106,13 @@ class Limiter:
                 "rate_limit_store must be file, memory, or a URL redis://… or rediss://…"
             )
 
-    def acquire(self, endpoint: str) -> float:
+    def acquire(self, endpoint: str, before_wait: Callable[[], None] | None = None) -> float:
         """Wait until a call of this endpoint may be sent, and count it.
+
+        Args:
+            endpoint: The endpoint's name.
+            before_wait: Called whenever there is reason to wait, at least once a minute; what it
+                raises ends the wait.
 
         Returns:
             The seconds waited; 0 when the call could be sent at once.
@@ -122,6 +127,8 @@ class Limiter:
             wait_seconds = self._store.take(endpoint)
             if not wait_seconds:
                 return waited_seconds
+            if before_wait:
+                before_wait()
             wait_seconds = min(wait_seconds, _LONGEST_SLEEP_SECONDS)
             self._clock.sleep(wait_seconds)
             waited_seconds += wait_seconds

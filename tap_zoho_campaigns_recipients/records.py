@@ -12,12 +12,14 @@ import re
 import typing as t
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import IntEnum
 from functools import lru_cache
 
 import msgspec
+
+from tap_zoho_campaigns_recipients.moments import FIRST_MS, LAST_MS, iso_from_ms, ms_from_value
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -67,11 +69,6 @@ either case, but the case given here goes first."""
 NO_ADDRESS_DOMAIN: t.Final = "no-address.invalid"
 """Stands in the address of a contact who has none, behind the contact's id."""
 
-_EPOCH: t.Final = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC, its offset is written as text
-_EARLIEST_MS: t.Final = -62_135_596_800_000
-_LATEST_MS: t.Final = 253_402_300_799_999
-"""The first and the last millisecond of the years 1 to 9999."""
-
 _INTEGER: t.Final = re.compile(r"[+-]?[0-9]{1,18}(?:\.0{1,18})?")
 _LARGEST_INTEGER: t.Final = 10**18 - 1
 """What fits into 64 bits, whatever the digits: more is no count and no time."""
@@ -104,37 +101,8 @@ _LONGEST_NAMES_CHARACTERS: t.Final = 10_000
 # Times and numbers
 
 
-@lru_cache(maxsize=8_192)
-def _minute(minutes: int) -> str:
-    return (_EPOCH + timedelta(minutes=minutes)).isoformat(timespec="minutes")
-
-
-def iso_from_ms(ms: int) -> str:
-    """Return a moment as text, always of the same length, so that texts compare as moments do.
-
-    Args:
-        ms: Epoch milliseconds.
-
-    Raises:
-        OverflowError: The moment is not in the years 1 to 9999.
-    """
-    minutes, rest = divmod(ms, 60_000)
-    seconds, milliseconds = divmod(rest, 1_000)
-    return f"{_minute(minutes)}:{seconds:02d}.{milliseconds:03d}+00:00"
-
-
 def _iso_or_none(ms: int) -> str | None:
-    return iso_from_ms(ms) if _EARLIEST_MS <= ms <= _LATEST_MS else None
-
-
-def ms_from_value(value: object) -> int | None:
-    """Read epoch milliseconds as Zoho sends them: digits, as text or as a number.
-
-    Returns:
-        The milliseconds; None for what is no moment in the years 1 to 9999.
-    """
-    ms = integer_from_value(value)
-    return ms if ms is not None and _EARLIEST_MS <= ms <= _LATEST_MS else None
+    return iso_from_ms(ms) if FIRST_MS <= ms <= LAST_MS else None
 
 
 def integer_from_value(value: object) -> int | None:

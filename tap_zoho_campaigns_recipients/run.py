@@ -38,6 +38,7 @@ from tap_zoho_campaigns_recipients.errors import (
     UnexpectedCode,
     ZohoError,
 )
+from tap_zoho_campaigns_recipients.limiter import StoreUnavailable
 from tap_zoho_campaigns_recipients.moments import DAY_MS, iso_from_ms, ms_from_iso
 from tap_zoho_campaigns_recipients.parallel import Workers
 from tap_zoho_campaigns_recipients.reading import IndexIgnored, PageLengths, Reading, Row
@@ -61,7 +62,7 @@ UNPRIVILEGED_CAMPAIGNS = 10
 """So many campaigns in a row refused for want of privileges, and the run stops."""
 PROGRESS_SECONDS = 30
 
-ENDS_THE_RUN = (Unauthorized, TokenRefused, Throttled)
+ENDS_THE_RUN = (Unauthorized, TokenRefused, Throttled, StoreUnavailable)
 """Errors that no campaign is to blame for, whatever was asked."""
 
 
@@ -290,7 +291,7 @@ class Run:
                 if not isinstance(answer, TapError) or isinstance(answer, ENDS_THE_RUN):
                     raise answer
                 self._details_missing = True
-                self.logger.warning("No details of campaign %s: %s", campaign.key, answer)
+                self.logger.warning("No details of a campaign. %s", answer)
                 continue
             asked_kind = campaign.kind
             if not campaign.is_listed:
@@ -495,7 +496,7 @@ class Run:
                 raise error
         if not campaign.is_named and not self._is_closing(campaign):
             self.logger.warning(
-                "Campaign %s%s is left out in this run. %s", campaign.key, _called(campaign), error
+                "A campaign%s is left out in this run. %s", _called(campaign), error
             )
 
     def fail(self, campaign: Campaign, error: TapError) -> None:
@@ -567,7 +568,7 @@ class Run:
             return None
         return RunFailed(
             f"{len(wrong)} of {len(self.campaigns)} campaigns could not be read, all others were: "
-            + "; ".join(f"{key}: {error}" for key, error in wrong.items())
+            + "; ".join(str(error) for error in wrong.values())
         )
 
     def log_summary(self) -> None:
@@ -657,9 +658,8 @@ class Reports:
         self._documents[campaign.key] = None
         self._none_in_a_row += 1
         self._run.logger.warning(
-            "No report of campaign %s, its lists are read whole: %s",
-            campaign.key,
-            error or "the answer has no counts",
+            "No report of a campaign, its lists are read whole. %s",
+            error or f"The one of campaign {campaign.key} has no counts",
         )
         if self._none_in_a_row == REPORTLESS_CAMPAIGNS:
             self._run.logger.warning(
@@ -840,17 +840,10 @@ class ListJob:
             self.drop()
         elif isinstance(error, UnexpectedCode | RangeTooLarge) or type(error) is ZohoError:
             run.consumed()
-            run.fail(self.campaign, t.cast("TapError", self._where(error)))
+            run.fail(self.campaign, error)
             self.drop()
         else:
-            raise self._where(error)
-
-    def _where(self, error: BaseException | None) -> BaseException:
-        """Say which campaign and action an error is about."""
-        if not isinstance(error, TapError):
-            return error or AssertionError()
-        where = f"campaign {self.campaign.key}, action {self._action}"
-        return RunFailed(f"{error} ({where})")
+            raise error or AssertionError
 
     def drop(self) -> None:
         """Give up: let go of what was fetched."""

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from singer_sdk import SchemaDirectory, Stream, StreamSchema
-from singer_sdk.helpers._typing import TypeConformanceLevel
+from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 

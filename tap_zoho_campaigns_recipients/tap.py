@@ -83,6 +83,7 @@ class TapZohoCampaignsRecipients(Tap):
         self.clock = self.clock_class()
         self._run: Run | None = None
         self._workers: Workers | None = None
+        self._limiter: Limiter | None = None
         self._stopped_by: TapError | None = None
         self._states: dict[str, bookmarks.StreamState] = {}
         self._written_state: str | None = None
@@ -211,19 +212,20 @@ class TapZohoCampaignsRecipients(Tap):
         transport = Transport(
             user_agent=settings.user_agent,
             timeout_seconds=settings.request_timeout,
+        )
+        self._limiter = Limiter(
+            store=settings.rate_limit_store,
+            account=_account(settings),
+            calls=settings.rate_limit_calls,
+            period_seconds=settings.rate_limit_period,
             clock=self.clock,
+            logger=self.logger,
         )
         client = Client(
             settings,
             credentials(settings, transport, self.clock),
             transport,
-            Limiter(
-                store=settings.rate_limit_store,
-                account=_account(settings),
-                calls=settings.rate_limit_calls,
-                period_seconds=settings.rate_limit_period,
-                clock=self.clock,
-            ),
+            self._limiter,
             self.clock,
             self.logger,
         )
@@ -271,6 +273,8 @@ class TapZohoCampaignsRecipients(Tap):
         is_whole = self.message_writer.close(state)
         if self._run is not None:
             self._run.log_summary()
+        if self._limiter is not None:
+            self._limiter.close()
         if ended is not None:
             if not is_whole:
                 self.logger.warning("The reader did not take the last lines: the state was not written")

@@ -6,6 +6,7 @@ The only module that knows `requests`.
 from __future__ import annotations
 
 import threading
+import time
 import typing as t
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -19,12 +20,14 @@ from tap_zoho_campaigns_recipients.errors import TransportFailed
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tap_zoho_campaigns_recipients.clock import Clock
-
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A page of 1000 recipients is about a megabyte; no honest answer comes near this."""
 
+LONGEST_TIMEOUT_SECONDS = 86_400.0
+"""A socket takes no number that is much larger."""
+
 CHUNK_BYTES = 256 * 1024
+"""So much is taken out of a connection at once, if it is there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,21 @@ class Response:
 
 
 class Transport:
-    """Sends POST requests, one connection per thread."""
+    """Sends POST requests, one connection per thread.
 
-    def __init__(self, *, user_agent: str, timeout_seconds: float, clock: Clock) -> None:
+    It measures time by itself: the sockets' own time-outs know no other clock either.
+    """
+
+    def __init__(self, *, user_agent: str, timeout_seconds: float) -> None:
         """Open nothing yet.
 
         Args:
             user_agent: The User-Agent header.
-            timeout_seconds: How long one exchange may take from its start to the body's end.
-            clock: Tells how long it took.
+            timeout_seconds: How long one exchange may take. A server that sends a little now and
+                then can make it twice as long.
         """
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate"}
-        self._timeout_seconds = timeout_seconds
-        self._clock = clock
+        self._timeout_seconds = min(timeout_seconds, LONGEST_TIMEOUT_SECONDS)
         self._of_thread = threading.local()
 
     def post(
@@ -70,7 +75,7 @@ class Transport:
         Raises:
             TransportFailed: When no whole answer came. Its text holds no URL and no query.
         """
-        deadline = self._clock.monotonic() + self._timeout_seconds
+        deadline = time.monotonic() + self._timeout_seconds
         try:
             with self._session().post(
                 url,
@@ -97,26 +102,31 @@ class Transport:
         except requests.exceptions.ProxyError:
             msg = "The proxy did not let the request through"
             raise TransportFailed(msg) from None
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
-            msg = "The connection broke in the middle of the answer"
-            raise TransportFailed(msg) from None
         except requests.ConnectionError:
             msg = "The server could not be reached, or closed the connection"
+            raise TransportFailed(msg) from None
+        except urllib3.exceptions.ReadTimeoutError:
+            raise TransportFailed(self._too_slow()) from None
+        except (urllib3.exceptions.ProtocolError, urllib3.exceptions.DecodeError):
+            msg = "The connection broke in the middle of the answer"
             raise TransportFailed(msg) from None
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             msg = f"The request failed with {type(error).__name__}"
             raise TransportFailed(msg) from None
 
     def _read(self, response: requests.Response, deadline: float) -> bytes:
+        """Read a body, looking at clock and size whenever something came."""
         chunks = []
         size = 0
-        for chunk in response.iter_content(CHUNK_BYTES):
+        raw: urllib3.HTTPResponse = response.raw
+        # `iter_content` would wait for whole chunks, however slowly they come.
+        while chunk := raw.read1(CHUNK_BYTES, decode_content=True):
             chunks.append(chunk)
             size += len(chunk)
             if size > MAX_BODY_BYTES:
                 msg = f"The answer is larger than {MAX_BODY_BYTES >> 20} MiB"
                 raise TransportFailed(msg)
-            if self._clock.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise TransportFailed(self._too_slow())
         return b"".join(chunks)
 
@@ -126,7 +136,7 @@ class Transport:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
-            session = requests.Session()
+            session = _Session()
             # Otherwise a .netrc entry for the host would replace the Authorization header.
             session.auth = _as_it_is
             session.headers.update(self._headers)
@@ -134,6 +144,14 @@ class Transport:
             session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=1))
             self._of_thread.session = session
         return session
+
+
+class _Session(requests.Session):
+    """A session that knows no redirects: told not to follow one, requests reads it whole."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return that there is none."""
+        del resp
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -163,6 +163,8 @@ def test_sample_xml() -> None:
         ("10", 10),
         (10, 10),
         (0, 0),
+        ("9" * 18, 10**18 - 1),
+        ("9" * 19, None),
         ("many", None),
         (-1, None),
         (True, None),
@@ -229,6 +231,24 @@ def test_no_rows_in_xml(contacts: str) -> None:
 def test_success(words: dict[str, t.Any]) -> None:
     """Success is code 0 or 200, else the status, else what was asked for is there."""
     assert read({**words, "list_of_details": [{"contactid": "1"}]}).rows == [{"contactid": "1"}]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "response_format", "document"),
+    [
+        (RECIPIENTS, "json", {"status": "success"}),
+        (RECIPIENTS, "json", {"list_of_details": []}),
+        (RECIPIENTS, "xml", b"<response><a/><contacts/></response>"),
+        (LISTING, "json", {"recent_campaigns": []}),
+        (REPORT, "json", {"campaign-reports": []}),
+        (DETAILS, "json", {"campaign-details": []}),
+    ],
+)
+def test_success_without_code(
+    endpoint: Endpoint, response_format: ResponseFormat, document: t.Any
+) -> None:
+    """An answer without a code is one where its status says success or the content is there."""
+    assert read(document, endpoint, response_format=response_format).rows == []
 
 
 def test_nested_xml() -> None:
@@ -399,6 +419,14 @@ def test_error_in_either_word(document: dict[str, t.Any]) -> None:
     assert type(failure(document)) is UnexpectedCode
 
 
+@pytest.mark.parametrize("name", ["message", "Message", "error_description", "title", "error"])
+def test_message(name: str) -> None:
+    """Zoho's words are shown, whatever their name."""
+    error = failure({"code": "13", name: "Zoho's words"})
+    assert isinstance(error, UnexpectedCode)
+    assert error.message == "Zoho's words"
+
+
 # HTTP statuses
 
 
@@ -425,7 +453,7 @@ def test_status_decides(status: int, kind: type[ZohoError], body: bytes) -> None
 
 
 @pytest.mark.parametrize("body", [b"", b"<p>no</p>", b'{"code":"0","list_of_details":[]}', b"{}"])
-@pytest.mark.parametrize("status", [302, 400, 403, 404])
+@pytest.mark.parametrize("status", [300, 302, 400, 403, 404])
 def test_status_of_its_own(status: int, body: bytes) -> None:
     """Any other status is named as an unexpected code where the body says nothing."""
     error = failure(body, status=status)
@@ -564,8 +592,8 @@ OUTSIDE_DTD = (
         (b"null", "something else than an object"),
         (b"{}", "no word of success or error"),
         (b'{"status":"waiting"}', "no word of success or error"),
-        (b"<html><body>Down for maintenance</body></html>", "no word of success or error"),
-        (b"<!DOCTYPE html><html></html>", "a document type, such as HTML"),
+        (b"<html><body>Down for maintenance</body></html>", "a page in HTML"),
+        (b"<!DOCTYPE html><html></html>", "a page in HTML, or XML with a document type"),
         (SAMPLE_XML[:-9], "a body that is not XML"),
         (SAMPLE_XML.replace(b"meganath", b"\xff\xfe"), "a body that is not XML"),
         (SAMPLE_XML.replace(b"meganath", b"\x01"), "a body that is not XML"),
@@ -573,10 +601,13 @@ OUTSIDE_DTD = (
         (SAMPLE_XML.replace(b"meganath", b"&nbsp;"), "a body that is not XML"),
         (b'<?xml version="1.0" encoding="gbk"?>' + SAMPLE_XML, "a body that is not XML"),
         (b'<?xml version="1.0" encoding="nonsense"?>' + SAMPLE_XML, "a body that is not XML"),
-        (BOMB, "a document type"),
-        (OUTSIDE, "a document type"),
-        (OUTSIDE_DTD, "a document type"),
+        (BOMB, "a page in HTML, or XML with a document type"),
+        (OUTSIDE, "a page in HTML, or XML with a document type"),
+        (OUTSIDE_DTD, "a page in HTML, or XML with a document type"),
         (b"<a>" * 100_000, "XML that is nested too deep"),
+        (b"<response>" + b"<a>" * 49 + b"</a>" * 49, "a body that is not XML"),
+        (b"<response>" + b"<a>" * 50, "XML that is nested too deep"),
+        (b"<html><script>Too many requests</script></html>", "a page in HTML"),
         (b"<response/>", "something else than an object"),
         (b"<response>text</response>", "something else than an object"),
     ],
@@ -586,8 +617,7 @@ def test_unreadable(body: bytes, says: str, response_format: ResponseFormat) -> 
     """A body that is no answer ends in one line that says what it is, and quotes nothing of it."""
     error = failure(body, response_format=response_format)
     assert type(error) is BadAnswer
-    assert str(error).startswith("getcampaignrecipientsdata answered with ")
-    assert says in str(error)
+    assert str(error).startswith(f"getcampaignrecipientsdata answered with {says}")
     assert "\n" not in str(error)
 
 
@@ -644,12 +674,13 @@ def test_unreadable_rows() -> None:
 
 def test_other_format() -> None:
     """A success in another format than asked is no answer, an error is understood all the same."""
-    assert str(failure(SAMPLE_JSON, response_format="xml")) == (
-        "getcampaignrecipientsdata was asked for xml, answered json"
-    )
-    assert str(failure(SAMPLE_XML, response_format="json")) == (
-        "getcampaignrecipientsdata was asked for json, answered xml"
-    )
+    for sample, response_format, says in [
+        (SAMPLE_JSON, "xml", "getcampaignrecipientsdata was asked for xml, answered json"),
+        (SAMPLE_XML, "json", "getcampaignrecipientsdata was asked for json, answered xml"),
+    ]:
+        error = failure(sample, response_format=response_format)
+        assert type(error) is BadAnswer
+        assert str(error).startswith(says)
 
 
 def test_escaped_nul() -> None:
