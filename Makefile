@@ -2,18 +2,21 @@
 # make and Python 3.11 or newer; PYTHON chooses the interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 # Each in an environment of its own: their pins clash with each other and with the tap's.
 PROGRAMS := meltano pgserver target-postgres target-jsonl target-csv
 # target-duckdb 0.8 does not run on Python 3.12 and later.
-ifeq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2] == (3, 11))' 2>&1),True)
+ifeq ($(VERSION),3.11)
 PROGRAMS += target-duckdb
 endif
 
-DEV := .venv/.ready
-PROGRAM_STAMPS := $(PROGRAMS:%=.venvs/%/.ready)
+# Set up anew when the interpreter changes: the version is part of the stamp's name.
+READY := .ready-$(VERSION)
+DEV := .venv/$(READY)
+PROGRAM_STAMPS := $(PROGRAMS:%=.venvs/%/$(READY))
 
 .PHONY: help
 help: ## Say what there is
@@ -24,13 +27,16 @@ python-version:
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
 	  "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + ": make … PYTHON=python3.11")'
 
-$(DEV): requirements/dev.txt pyproject.toml | python-version
+.venv/.pinned-$(VERSION): requirements/dev.txt | python-version
 	$(PYTHON) -m venv --clear .venv
-	.venv/bin/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	.venv/bin/python -m pip install --quiet --require-hashes -r $<
+	@touch $@
+
+$(DEV): .venv/.pinned-$(VERSION) pyproject.toml
 	.venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venvs/%/.ready: requirements/%.txt | python-version
+.venvs/%/$(READY): requirements/%.txt | python-version
 	$(PYTHON) -m venv --clear .venvs/$*
 	.venvs/$*/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
@@ -41,11 +47,11 @@ dev: $(DEV) ## Set up .venv/ for development
 DEMO := .venvs/pgserver/bin/python -W 'ignore:XDG_RUNTIME_DIR is not set' -m demo
 
 .PHONY: demo
-demo: .venvs/meltano/.ready .venvs/pgserver/.ready ## Run the tap against a sandbox into PostgreSQL and show what arrived
+demo: .venvs/meltano/$(READY) .venvs/pgserver/$(READY) ## Run the tap against a sandbox into PostgreSQL and show what arrived
 	$(DEMO)
 
 .PHONY: demo-sql
-demo-sql: .venvs/pgserver/.ready ## Query the demo's database: make demo-sql SQL='select …', or without SQL a prompt
+demo-sql: .venvs/pgserver/$(READY) ## Query the demo's database: make demo-sql SQL='select …', or without SQL a prompt
 	@$(DEMO) sql $(if $(SQL),"$$SQL")
 export SQL
 
@@ -72,13 +78,13 @@ format: $(DEV) ## Mend what ruff can mend
 	.venv/bin/python -m ruff format
 
 .PHONY: dist
-dist: .venvs/tools/.ready ## Build wheel and sdist into dist/ and check them
+dist: .venvs/tools/$(READY) ## Build wheel and sdist into dist/ and check them
 	rm -rf dist
 	.venvs/tools/bin/python -m build
 	.venvs/tools/bin/python -m twine check --strict dist/*
 
 .PHONY: audit
-audit: .venvs/tools/.ready ## Look the pinned packages up among known vulnerabilities
+audit: .venvs/tools/$(READY) ## Look the pinned packages up among known vulnerabilities
 	for pins in requirements/dev.txt requirements/tools.txt; do \
 	  .venvs/tools/bin/python -m pip_audit --require-hashes --disable-pip --requirement $$pins || exit 1; \
 	done
@@ -88,7 +94,7 @@ COMPILE := .venvs/tools/bin/uv pip compile --quiet --upgrade --generate-hashes -
   --no-emit-index-url --no-emit-find-links --python-version 3.11
 
 .PHONY: lock
-lock: .venvs/tools/.ready ## Choose new versions for requirements/*.txt
+lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
 	for name in meltano pgserver target-postgres target-jsonl target-csv tools; do \
 	  $(COMPILE) --universal requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \

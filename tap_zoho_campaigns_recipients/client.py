@@ -7,6 +7,7 @@ decorator would have to be handed each of these as a callback.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import typing as t
@@ -14,6 +15,7 @@ from collections import Counter
 from functools import partial
 
 from tap_zoho_campaigns_recipients.answers import Endpoint, read_answer
+from tap_zoho_campaigns_recipients.clock import Stopped
 from tap_zoho_campaigns_recipients.errors import (
     BadAnswer,
     LockedBefore,
@@ -27,7 +29,6 @@ from tap_zoho_campaigns_recipients.errors import (
 from tap_zoho_campaigns_recipients.transport import retry_after_seconds
 
 if t.TYPE_CHECKING:
-    import logging
     from collections.abc import Mapping
 
     from tap_zoho_campaigns_recipients.answers import Answer, ResponseFormat
@@ -102,6 +103,7 @@ class Client:
         self._locks_in_a_row: Counter[Endpoint] = Counter()
         self._lock_mentioned_at: dict[Endpoint, float] = {}
         self._final: ZohoError | None = None
+        self._is_closed = False
         self.calls: Counter[Endpoint] = Counter()
         """Requests sent, by endpoint."""
         self.waited_seconds = 0.0
@@ -141,6 +143,17 @@ class Client:
                     raise
                 self._retry(endpoint, error, tries)
 
+    def close(self) -> None:
+        """End: threads that are under way say nothing any more, for the run has its last word."""
+        with self._lock:
+            self._is_closed = True
+
+    def _say(self, level: int, text: str, *values: object) -> None:
+        with self._lock:
+            if self._is_closed:
+                raise Stopped
+            self._logger.log(level, text, *values)
+
     def _answered(
         self, endpoint: Endpoint, parameters: dict[str, str], response_format: ResponseFormat
     ) -> Answer:
@@ -148,14 +161,17 @@ class Client:
         missed: ZohoError | None = None
         tokens = set()
         while True:
-            self._limited(endpoint)
+            locks = self._locks[endpoint]
+            if self._limited(endpoint):
+                locks = self._locks[endpoint]
             token = self._credentials.token(self._retry)
             if self._final is not None:
                 raise self._final
-            locks = self._locks[endpoint]
             as_form = self._form_works.get(endpoint, self._sends_form) is not bool(missed)
             try:
-                answer = self._send(endpoint, parameters, response_format, token, as_form=as_form)
+                return self._send(
+                    endpoint, parameters, response_format, token, locks, as_form=as_form
+                )
             except Throttled as error:
                 self._locked(endpoint, error, locks)
             except (MissingParameter, Unauthorized) as error:
@@ -169,15 +185,7 @@ class Client:
                 ):
                     raise self._finally(missed or error) from None
                 else:
-                    self._logger.info("Zoho refused the access token: getting a new one")
-            except Transient:
-                raise
-            except ZohoError:
-                self._accepted(endpoint, token, locks, as_form=as_form)
-                raise
-            else:
-                self._accepted(endpoint, token, locks, as_form=as_form)
-                return answer
+                    self._say(logging.INFO, "Zoho refused the access token: getting a new one")
 
     def _finally(self, error: ZohoError) -> ZohoError:
         """Return an error; where it ends the run, no request is sent any more."""
@@ -208,6 +216,7 @@ class Client:
         parameters: dict[str, str],
         response_format: ResponseFormat,
         token: str,
+        locks: int,
         *,
         as_form: bool,
     ) -> Answer:
@@ -225,18 +234,31 @@ class Client:
         if response.date is not None and self.clock_difference_seconds is None:
             self.clock_difference_seconds = response.date - self._clock.time()
         retry_after = retry_after_seconds(response.retry_after, response.date or self._clock.time())
-        return read_answer(endpoint, response_format, response.status, response.body, retry_after)
+        try:
+            answer = read_answer(
+                endpoint, response_format, response.status, response.body, retry_after
+            )
+        except (MissingParameter, Throttled, Transient, Unauthorized):
+            raise
+        except ZohoError:
+            self._accepted(endpoint, token, locks, as_form=as_form)
+            raise
+        self._accepted(endpoint, token, locks, as_form=as_form)
+        return answer
 
-    def _limited(self, endpoint: Endpoint) -> None:
+    def _limited(self, endpoint: Endpoint) -> bool:
         """Wait for the limit, and for a lock that this run or another one met.
+
+        Returns:
+            Whether there was anything to wait for.
 
         Raises:
             LockedBefore: Where another run met a lock that is longer than this one may wait.
         """
         waited = self._limiter.acquire(endpoint, partial(self._mention_lock, endpoint))
-        if waited:
-            with self._lock:
-                self.waited_seconds += waited
+        with self._lock:
+            self.waited_seconds += waited
+        return waited > 0
 
     def _retry(self, what: str, error: TapError, tries: int) -> None:
         """Wait before another try: longer each time, and not in step with other processes."""
@@ -245,7 +267,8 @@ class Client:
             longest = max(LONGEST_RETRY_WAIT_SECONDS, self._settings.rate_limit_lock_wait)
             wait = max(wait, min(error.retry_after_seconds, longest))
         wait = min(wait, LONGEST_WAIT_SECONDS)
-        self._logger.info("Trying %s again in %.1f s, try %d failed: %s", what, wait, tries, error)
+        text = "Trying %s again in %.1f s, try %d failed: %s"
+        self._say(logging.INFO, text, what, wait, tries, error)
         self._clock.sleep(wait)
         with self._lock:
             self.waited_seconds += wait
@@ -277,7 +300,8 @@ class Client:
                 wait = min(longest, max(error.retry_after_seconds, SHORTEST_LOCK_SECONDS))
             self._limiter.lock(endpoint, wait)
             self._lock_mentioned_at[endpoint] = self._clock.monotonic()
-        self._logger.warning(
+        self._say(
+            logging.WARNING,
             'Zoho has locked %s (%s: "%s"): waiting %.0f s, then going on',
             endpoint,
             error.code,
@@ -298,7 +322,7 @@ class Client:
             if before is not None and now - before < LOCK_REMINDER_SECONDS:
                 return
             self._lock_mentioned_at[endpoint] = now
-        self._logger.info("Zoho has locked %s: waiting %.0f s more", endpoint, seconds)
+        self._say(logging.INFO, "Zoho has locked %s: waiting %.0f s more", endpoint, seconds)
 
 
 def _is_worth_a_try(endpoint: Endpoint, error: TapError) -> bool:

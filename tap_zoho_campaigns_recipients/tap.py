@@ -265,6 +265,8 @@ class TapZohoCampaignsRecipients(Tap):
             self.stop_run(error)
         finally:
             self.clock.stop()
+            if self._run is not None:
+                self._run.client.close()
         failure = self._stopped_by
         if self._run is not None and ended is None and failure is None:
             failure = self._run.failure()

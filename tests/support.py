@@ -140,7 +140,9 @@ def legacy(zoho: Sandbox, **changes: t.Any) -> dict[str, t.Any]:
     """Return a configuration for the sandbox's legacy API."""
     return settings(
         zoho,
-        **{"client_id": None, "client_secret": None, "refresh_token": None},
+        client_id=None,
+        client_secret=None,
+        refresh_token=None,
         auth_token=zoho.account.auth_token,
         **changes,
     )
@@ -209,7 +211,9 @@ def run_tap(
     finally:
         root.removeHandler(lines)
         root.setLevel(before)
-    return Outcome([json.loads(line) for line in written.getvalue().splitlines()], error, lines.lines)
+    return Outcome(
+        [json.loads(line) for line in written.getvalue().splitlines()], error, lines.lines
+    )
 
 
 def run_process(
@@ -228,18 +232,42 @@ def run_process(
         state: A state from before.
         env: Its environment; None: this process's.
     """
-    (folder / "config.json").write_text(json.dumps(config))
-    command = [sys.executable, "-m", "tap_zoho_campaigns_recipients"]
-    command += ["--config", str(folder / "config.json"), *arguments]
-    if state is not None:
-        (folder / "state.json").write_text(json.dumps(state))
-        command += ["--state", str(folder / "state.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=env)  # noqa: S603 - our own command
+    done = subprocess.run(
+        command(config, folder, *arguments, state=state),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env=env,
+    )
     messages = []
     for line in done.stdout.splitlines():
         with contextlib.suppress(ValueError):
             messages.append(json.loads(line))
     return Outcome(messages, None, done.stderr.splitlines(), done.returncode)
+
+
+def command(
+    config: dict[str, t.Any],
+    folder: Path,
+    *arguments: str,
+    state: dict[str, t.Any] | None = None,
+) -> list[str]:
+    """Return the command line of a process of the tap, and write the files it needs.
+
+    Args:
+        config: Its configuration.
+        folder: Where to put the files.
+        *arguments: More of its command line.
+        state: A state from before.
+    """
+    (folder / "config.json").write_text(json.dumps(config))
+    words = [sys.executable, "-m", "tap_zoho_campaigns_recipients"]
+    words += ["--config", str(folder / "config.json"), *arguments]
+    if state is not None:
+        (folder / "state.json").write_text(json.dumps(state))
+        words += ["--state", str(folder / "state.json")]
+    return words
 
 
 class _Lines(logging.Handler):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
+import os
+import subprocess
 import typing as t
 
 import pytest
-
-from sandbox import Limit, Sandbox, make_account, make_campaign
 from support import (
     DETAILS,
     LISTING,
@@ -18,11 +17,14 @@ from support import (
     REPORT,
     FakeClock,
     Outcome,
+    command,
     legacy,
     run_process,
     run_tap,
     settings,
 )
+
+from sandbox import Sandbox, make_account, make_campaign
 from tap_zoho_campaigns_recipients.errors import (
     BadAnswer,
     InsufficientPrivileges,
@@ -33,7 +35,6 @@ from tap_zoho_campaigns_recipients.errors import (
     TransportFailed,
     Unauthorized,
 )
-from tap_zoho_campaigns_recipients.limiter import Limiter
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -432,7 +433,7 @@ def test_report_refused_with_1007(zoho: Sandbox, clock: FakeClock) -> None:
 
 
 def test_no_details(clock: FakeClock) -> None:
-    """Details that fail are tried twice and warned about once; the campaign is read all the same."""
+    """Details that fail are tried twice and warned about once; the campaign is still read."""
     with sandbox(clock, 0) as zoho:
         add_test(zoho, clock)
         parent = keys(zoho)[-1]
@@ -466,9 +467,7 @@ def test_1007_in_the_middle(zoho: Sandbox, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("code", ["1007", "401", "INVALID_OAUTHTOKEN"])
-def test_token_refused_whatever_the_spelling(
-    zoho: Sandbox, clock: FakeClock, code: str
-) -> None:
+def test_token_refused_whatever_the_spelling(zoho: Sandbox, clock: FakeClock, code: str) -> None:
     """1007 is understood by its number, by HTTP 401, and by the word of Zoho's other products."""
     if code == "INVALID_OAUTHTOKEN":
         zoho.faults.add("body", endpoint=RECIPIENTS, body=json.dumps({"code": code}).encode())
@@ -563,10 +562,11 @@ def test_wrong_auth_token(zoho: Sandbox, clock: FakeClock) -> None:
 def test_nothing_is_sent_after_the_end(clock: FakeClock) -> None:
     """Once a run must stop, requests that are waiting are not sent any more."""
     with sandbox(clock, 30) as zoho:
-        zoho.faults.add("1007", endpoint=RECIPIENTS, times=99)
+        refused = zoho.faults.add("1007", after=20, times=999)
+        refused.when = lambda call: call.endpoint != "token"
         run_tap(settings(zoho, max_parallel_requests=8), clock=clock)
-        assert zoho.calls("token") <= 2
-        assert zoho.calls(RECIPIENTS) <= 2 * 8
+        assert zoho.calls("token") <= 3
+        assert len(zoho.requests) <= 20 + 3 * 8 + 3
 
 
 # The accounts server
@@ -608,7 +608,7 @@ def test_wrong_credentials(zoho: Sandbox, clock: FakeClock, wrong: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400])
-def test_too_many_tokens(zoho: Sandbox, clock: FakeClock, status: int) -> None:
+def test_too_many_tokens(zoho: Sandbox, clock: FakeClock, status: t.Literal[200, 400]) -> None:
     """Where too many tokens were asked for, the run says how long to wait; its work is kept."""
     zoho.switches.token_limit = 1
     zoho.switches.token_throttle_status = status
@@ -727,12 +727,10 @@ def test_xml_with_trouble(zoho: Sandbox, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("header", ["40", "Mon, 21 Sep 2026 14:14:00 GMT"])
-def test_retry_after_of_a_failed_request(
-    zoho: Sandbox, clock: FakeClock, header: str
-) -> None:
+def test_retry_after_of_a_failed_request(zoho: Sandbox, clock: FakeClock, header: str) -> None:
     """`Retry-After` is obeyed, in seconds or as a date, where it is longer than the own wait."""
     assert clock.now == 1_790_000_000.0  # Mon, 21 Sep 2026 14:13:20 GMT
-    zoho.faults.add("503", endpoint=RECIPIENTS, headers={"Retry-After": header})
+    zoho.faults.add("body", endpoint=RECIPIENTS, status=503, headers={"Retry-After": header})
     outcome = run_sent(zoho, clock)
     assert outcome.error is None
     assert clock.slept == [40.0]
@@ -795,7 +793,7 @@ def test_lock_with_retry_after(
 
 @pytest.mark.parametrize("parallel", [1, 8])
 def test_lock_without_end(clock: FakeClock, parallel: int) -> None:
-    """After three waits with no answer between, the run stops with the state of what it finished."""
+    """After three waits with no answer between, the run stops with what it finished."""
     with sandbox(clock, 10) as zoho:
         zoho.before_request = once(RECIPIENTS, 2, lambda: zoho.lock_endpoint(RECIPIENTS, 10**6))
         config = settings(zoho, rate_limit_lock_wait=600, max_parallel_requests=parallel)
@@ -845,13 +843,128 @@ def test_lock_of_another_endpoint(zoho: Sandbox, clock: FakeClock) -> None:
     assert len(outcome.warnings) == 1
 
 
-def store(tmp_path: Path, zoho: Sandbox, clock: FakeClock, monkeypatch: t.Any) -> Limiter:
-    """Return what another run of the same account would hold: a limiter on the same file."""
-    folders: list[tuple[str, str]] = []
+def test_lock_is_mentioned(zoho: Sandbox, clock: FakeClock) -> None:
+    """A lock is mentioned in the log when it begins, and every few minutes while it lasts."""
+    zoho.before_request = once(RECIPIENTS, 2, lambda: zoho.lock_endpoint(RECIPIENTS, 1800))
+    outcome = run_sent(zoho, clock)
+    said = [each.rpartition(": ")[2] for each in outcome.log if "has locked" in each]
+    assert said[0] == "waiting 1800 s, then going on"
+    assert said[1:] == [f"waiting {rest} s more" for rest in (1500, 1200, 900, 600, 300)]
 
-    def of_account(**how: t.Any) -> Limiter:
-        return Limiter(**{**how, "directory": tmp_path})
 
-    monkeypatch.setattr("tap_zoho_campaigns_recipients.tap.Limiter", of_account)
-    del folders, zoho, clock
-    raise NotImplementedError
+def test_lock_of_another_process(tmp_path: Path) -> None:
+    """A lock holds for the account's other processes: they wait, or fail at once with 0."""
+    with Sandbox(make_account(3, recipients=4)) as zoho:
+        zoho.switches.retry_after = 3
+        zoho.lock_endpoint(RECIPIENTS, 3)
+        env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+        config = settings(zoho, rate_limit_store="file")
+        folders = [tmp_path / name for name in ("first", "hasty", "patient")]
+        for folder in folders:
+            folder.mkdir()
+        with subprocess.Popen(
+            command({**config, "max_parallel_requests": 1}, folders[0]),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+        ) as first:
+            assert first.stderr is not None
+            assert any("has locked" in each for each in first.stderr)
+            zoho.reset_log()
+            hasty = run_process({**config, "rate_limit_lock_wait": 0}, folders[1], env=env)
+            assert hasty.exit_code == 1
+            assert "as another run of this account found" in hasty.log[-1]
+            patient = run_process(config, folders[2], env=env)
+            assert patient.exit_code == 0
+            assert sent_to(patient) == set(keys(zoho))
+            first.stderr.read()
+            assert first.wait() == 0
+        assert not [each for each in zoho.requests if each.code == "locked"]
+
+
+# Ends, as a user sees them
+
+
+def as_process(
+    zoho: Sandbox, folder: Path, exit_code: int = 1, **changes: t.Any
+) -> tuple[str, Outcome]:
+    """Run the tap as a process, check how it ended, and return its last line."""
+    config = settings(zoho, retry_wait=0, **changes)
+    done = subprocess.run(
+        command(config, folder), capture_output=True, text=True, check=False, timeout=60
+    )
+    log = done.stderr.splitlines()
+    assert done.returncode == exit_code, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stdout.splitlines()
+    messages = [json.loads(each) for each in lines]
+    assert messages[-1]["type"] == "STATE"
+    if exit_code:
+        assert "Run ended. " in log[-2]
+    return log[-1], Outcome(messages, None, log, done.returncode)
+
+
+def test_process_with_refused_campaign(tmp_path: Path) -> None:
+    """A discovered campaign that is refused does not fail the process."""
+    with Sandbox(make_account(3, recipients=4)) as zoho:
+        zoho.account.campaigns[keys(zoho)[0]].refusal = "6601"
+        last, outcome = as_process(zoho, tmp_path, 0)
+        assert "Run ended. Campaigns: 3 open, 2 read" in last
+        assert "1 refused" in last
+        assert sent_to(outcome) == set(keys(zoho)[1:]) == bookmarked(outcome)
+
+
+def test_process_with_refused_campaign_that_is_named(tmp_path: Path) -> None:
+    """One that is named does, after all others were delivered and bookmarked."""
+    with Sandbox(make_account(3, recipients=4)) as zoho:
+        refused, *others = keys(zoho)
+        zoho.account.campaigns[refused].refusal = "6601"
+        last, outcome = as_process(zoho, tmp_path, campaign_keys=[refused, *others])
+        assert refused in last
+        assert "6601" in last
+        assert sent_to(outcome) == set(others) == bookmarked(outcome)
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("1007", SCOPE),
+        ("500", "HTTP 500"),
+        ("locked", "HTTP 429"),
+        ("reset", "The server could not be reached, or closed the connection"),
+    ],
+)
+def test_process_that_stops(tmp_path: Path, fault: str, says: str) -> None:
+    """An error that stops the run is the last line, after the summary and the STATE."""
+    with Sandbox(make_account(3, recipients=4)) as zoho:
+        zoho.faults.add(fault, endpoint=RECIPIENTS, after=5, times=99)
+        last, outcome = as_process(zoho, tmp_path, max_parallel_requests=1, rate_limit_lock_wait=0)
+        assert says in last
+        assert len(outcome.records["campaign_reports"]) == 3
+        assert bookmarked(outcome, "clicked_contacts") == set(keys(zoho))
+        assert not outcome.records["sent_contacts"]
+
+
+def test_process_without_token(tmp_path: Path) -> None:
+    """A refused token stops the process before anything was read."""
+    with Sandbox(make_account(3, recipients=4)) as zoho:
+        last, outcome = as_process(zoho, tmp_path, refresh_token="1000.wrong")
+        assert "refresh_token is wrong" in last
+        assert "1000.wrong" not in "".join(outcome.log)
+        assert not outcome.records
+
+
+def test_process_with_bad_settings(tmp_path: Path) -> None:
+    """Bad settings are one line each, before any request, without the value of a secret."""
+    with Sandbox(make_account(1)) as zoho:
+        config = settings(zoho, page_size=0, start_date="tomorrow", api_url="http://zoho.com")
+        config["access_token"] = "1000.planted-secret"
+        outcome = run_process(config, tmp_path)
+        assert outcome.exit_code == 1
+        assert outcome.messages == []
+        assert zoho.requests == []
+        text = "\n".join(outcome.log)
+        assert "Traceback" not in text
+        assert "planted-secret" not in text
+        assert "page_size" in text
