@@ -21,6 +21,7 @@ from tap_zoho_campaigns_recipients.errors import (
     CampaignRefused,
     InsufficientPrivileges,
     MissingParameter,
+    OtherFormat,
     RangeTooLarge,
     Throttled,
     Transient,
@@ -203,7 +204,8 @@ def read_answer(
         ZohoError: An error of Zoho's, of the class that `OUTCOMES` gives its code. Besides:
             `Unauthorized` for status 401, `Throttled` for 429 and for words that speak of a lock,
             `Transient` for 5xx and 408, `UnexpectedCode` for all other codes and statuses.
-        BadAnswer: The body is neither what was asked for nor an error of Zoho's.
+        BadAnswer: The body is neither what was asked for nor an error of Zoho's; `OtherFormat`
+            where it is a success in the other format.
     """
     trouble = "no word of success or error"
     try:
@@ -220,7 +222,7 @@ def read_answer(
             return Answer([], envelope.document)
         raise _error(outcome, endpoint, status, envelope, retry_after_seconds)
     if envelope.format != response_format:
-        raise BadAnswer(f"{endpoint} was asked for {response_format}, answered {envelope.format}")
+        raise OtherFormat(f"{endpoint} was asked for {response_format}, answered {envelope.format}")
     if endpoint in {Endpoint.REPORT, Endpoint.DETAILS}:
         return Answer([], envelope.document)
     return _list(endpoint, envelope)

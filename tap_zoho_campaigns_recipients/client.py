@@ -20,6 +20,7 @@ from tap_zoho_campaigns_recipients.errors import (
     BadAnswer,
     LockedBefore,
     MissingParameter,
+    OtherFormat,
     Throttled,
     Transient,
     TransportFailed,
@@ -158,7 +159,8 @@ class Client:
         self, endpoint: Endpoint, parameters: dict[str, str], response_format: ResponseFormat
     ) -> Answer:
         """Send a request: after a lock, with a new token, with parameters where Zoho looks."""
-        missed: ZohoError | None = None
+        missed: TapError | None = None
+        as_form = False
         tokens = set()
         while True:
             locks = self._locks[endpoint]
@@ -167,38 +169,44 @@ class Client:
             token = self._credentials.token(self._retry)
             if self._final is not None:
                 raise self._final
-            as_form = self._form_works.get(endpoint, self._sends_form) is not bool(missed)
+            if missed is None:
+                as_form = self._form_works.get(endpoint, self._sends_form)
             try:
                 return self._send(
                     endpoint, parameters, response_format, token, locks, as_form=as_form
                 )
             except Throttled as error:
                 self._locked(endpoint, error, locks)
-            except (MissingParameter, Unauthorized) as error:
+            except (MissingParameter, OtherFormat, Unauthorized) as error:
                 tokens.add(token)
-                if missed is None and self._may_be_elsewhere(endpoint, error):
+                if missed is None and self._may_be_elsewhere(endpoint, error, as_form=as_form):
                     missed = error
+                    as_form = not as_form
                 elif (
-                    isinstance(error, MissingParameter)
+                    not isinstance(error, Unauthorized)
                     or len(tokens) >= MAX_TOKENS
                     or not self._credentials.refused(token)
                 ):
-                    raise self._finally(missed or error) from None
+                    told = missed if missed and not isinstance(error, Unauthorized) else error
+                    raise self._finally(told) from None
                 else:
                     self._say(logging.INFO, "Zoho refused the access token: getting a new one")
 
-    def _finally(self, error: ZohoError) -> ZohoError:
+    def _finally(self, error: TapError) -> TapError:
         """Return an error; where it ends the run, no request is sent any more."""
         if isinstance(error, Unauthorized | Throttled):
             self._final = error
         return error
 
-    def _may_be_elsewhere(self, endpoint: Endpoint, error: ZohoError) -> bool:
+    def _may_be_elsewhere(self, endpoint: Endpoint, error: TapError, *, as_form: bool) -> bool:
         """Whether Zoho may have looked for parameters elsewhere than where they were sent.
 
-        The legacy API says 1007 where it has not found the authtoken.
+        The legacy API says 1007 where it has not found the authtoken. The listing needs no
+        parameter: there only the format shows that Zoho found none.
         """
-        return endpoint not in self._form_works and (
+        if isinstance(error, OtherFormat):
+            return not self._form_works and not self._credentials.sends_form
+        return self._form_works.get(endpoint) != as_form and (
             isinstance(error, MissingParameter) or self._credentials.sends_form
         )
 

@@ -12,6 +12,7 @@ TapError                      an expected failure; its text is one line: what, a
 │   └── UnexpectedCode        any other code
 │       └── MissingParameter  a parameter is missing: it was sent where Zoho does not look
 ├── BadAnswer                 the body is not what was asked for: worth another try
+│   └── OtherFormat           JSON where XML was asked for, or the reverse
 ├── TransportFailed           no whole answer came: worth another try
 ├── TokenRefused              the accounts server gives no access token
 └── RunFailed                 the run went on as far as it could and failed all the same
@@ -201,6 +202,13 @@ class BadAnswer(TapError):
     advice = (
         "Run again later; if it stays so, check api_url and what stands between, such as a proxy"
     )
+
+
+class OtherFormat(BadAnswer):
+    """The body is readable, but JSON where XML was asked for, or the reverse.
+
+    Seen live: Zoho answers in XML where it has not found the parameter that asks for JSON.
+    """
 
 
 class TransportFailed(TapError):

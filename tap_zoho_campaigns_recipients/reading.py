@@ -2,11 +2,12 @@
 
 Pages are cut from a list that others move: a contact who opens leaves the unopened list, and all
 behind it step forward by one. Whoever pages on by numbers alone then skips one for each that left.
-So each request after the first begins at the last row received. If the page brings any row that is
-known already, nothing can have slipped in between, as long as the server keeps the order of the
-rows that stay: the page holds all rows from the known one to its own end, and what comes before
-the known one was received. If it brings none, the reading goes back until one is found or until
-row 1, from where nothing can be missing either.
+So each request after the first begins at the last row received. If the page brings any row that
+was received before, nothing can have slipped in between, as long as the server keeps the order of
+the rows that stay: what stands behind that row is in the page, and what stands before it stood
+before it then, and was received. It does not matter which of the two pages was fetched first. If
+the page brings none, the reading goes back until one is found or until row 1, from where nothing
+can be missing either.
 
 Plain values in, plain values out: nothing here knows of requests or of Zoho's fields.
 """
@@ -14,6 +15,7 @@ Plain values in, plain values out: nothing here knows of requests or of Zoho's f
 from __future__ import annotations
 
 import typing as t
+from array import array
 from dataclasses import dataclass, field
 
 if t.TYPE_CHECKING:
@@ -25,13 +27,15 @@ SMALLEST_RANGE = 2
 """The shared row and one more: with less no page could bring anything new."""
 
 VAIN_PAGES_ALLOWED = 20
-"""So many pages, and two for each that was not in vain, may bring nothing before a reading ends."""
+VAIN_PAGES_ALLOWED_PER_NEWS = 10
+"""So many pages, and so many for each that was not in vain, may bring nothing before the order of
+rows is taken to be unstable. A list that moves by more than a page at every request needs some."""
 
-SAME_PAGES_ALLOWED = 2
-"""A page that comes again for two other indexes in a row is a server that ignores the index."""
+SAME_PAGES_ALLOWED = 3
+"""A page that comes again for three other indexes in a row is a server that ignores the index."""
 
 
-class IndexIgnored(Exception):  # noqa: N818 - it says what the server does
+class IndexIgnored(Exception):
     """The server answers every `fromindex` with the same page."""
 
 
@@ -101,16 +105,21 @@ class Reading(t.Generic[T]):
         self.unkeyed = 0
         """Rows that cannot be delivered for want of a key."""
         self.moves = 0
-        """How often a seam did not hold."""
+        """How often a page did not begin with the row that it was to share."""
         self.unstable = False
         """Whether the server was seen not to keep the order of rows."""
         self._pages_with_news = 0
         self._pages_in_vain = 0
-        self._seen: set[int] = set()
-        self._last: list[Hashable] = []
-        self._back_step = 0
-        self._rereads = False
         self._same_pages = 0
+        self._back_step = 0
+        self._last: list[Hashable] = []
+        self._overlap = 1
+        self._shares_unkeyed = False
+        self._keys: set[int] = set()
+        # Identities are needed only where a list moves: as long as it does not, they are kept in
+        # order, at eight bytes each.
+        self._order = array("q")
+        self._received: set[int] | None = None
 
     @property
     def rows(self) -> int:
@@ -143,88 +152,123 @@ class Reading(t.Generic[T]):
         Raises:
             IndexIgnored: When the server sends the same page whatever index it is asked for.
         """
-        index = self.index
-        length = len(page)
-        is_first = index == 1 and not self._last
-        if length:
-            self.lengths.observe(asked, length)
-        known = dict(zip(self._last, range(len(self._last)), strict=True))
-        if index > 1 and not self._holds(page, known) and self._may_go_on():
+        if page:
+            self.lengths.observe(asked, len(page))
+        if self._last and (not page or page[0].identity != self._last[-self._overlap]):
+            self._moved()
+        if self.index > 1 and not self._proves(page) and self._may_go_on():
             self._go_back(asked)
             return []
-        if not length:
+        if not page:
             self.done = True
             return []
-        new = self._new(page, known)
-        identities = [row.identity for row in page]
-        is_same = identities == self._last
-        self._last = identities
-        self._back_step = 0
-        self.index = index + length - 1
-        if new:
-            self._rereads = False
-            self._pages_with_news += 1
-        is_short = length < asked
-        if (
-            (length == 1 and not is_first)
-            or (is_short and self.rows == self.expected)
-            or (is_short and self.lengths.longest[asked] > length)
-        ):
-            self.done = True
-        elif is_same:
-            self._same_pages += 1
-            if self._same_pages >= SAME_PAGES_ALLOWED:
-                raise IndexIgnored
-        else:
-            self._same_pages = 0
-            if not new and not self._may_go_on():
-                self.done = True
+        rows = self.rows
+        new = self._new(page)
+        has_news = self.rows > rows
+        self._notice_same(page)
+        self.done = self._ends(asked, page, has_news=has_news) or not (
+            self._may_go_on(has_news=has_news)
+        )
+        self._share(page)
         return new
 
-    def _holds(self, page: Sequence[Row[T]], known: dict[Hashable, int]) -> bool:
-        """Whether the page shares a row with what was received, so that nothing slipped between."""
+    def _moved(self) -> None:
+        self.moves += 1
+        if self._received is None:
+            self._received = set(self._order)
+            self._order = array("q")
+
+    def _proves(self, page: Sequence[Row[T]]) -> bool:
+        """Whether a page holds a row that was received, so that nothing slipped between.
+
+        Rows that cannot be delivered are no proof, they may all look alike; unless there is none
+        of the others to share.
+        """
+        if self._received is None:
+            return bool(page)
         return any(
-            row.identity in known
-            or (self._rereads and row.key is not None and hash(row.key) in self._seen)
+            hash(row.identity) in self._received
             for row in page
+            if row.key is not None or self._shares_unkeyed
         )
 
-    def _may_go_on(self) -> bool:
+    def _may_go_on(self, *, has_news: bool = False) -> bool:
         """Whether a page that brought nothing is worth another, or the order is not stable."""
+        if has_news:
+            self._pages_with_news += 1
+            return True
         self._pages_in_vain += 1
-        if self._pages_in_vain > VAIN_PAGES_ALLOWED + 2 * self._pages_with_news:
+        allowed = VAIN_PAGES_ALLOWED + VAIN_PAGES_ALLOWED_PER_NEWS * self._pages_with_news
+        if self._pages_in_vain > allowed:
             self.unstable = True
         return not self.unstable or self._pages_in_vain <= VAIN_PAGES_ALLOWED
 
     def _go_back(self, asked: int) -> None:
         """Step back from a seam that does not hold; further with each time in a row."""
-        self.moves += 1
         step = max(min(asked, self.lengths.longest.get(asked, asked)) - 1, 1)
         self._back_step = self._back_step * 2 or step
-        self._rereads = True
         self.index = max(self.index - self._back_step, 1)
 
-    def _new(self, page: Sequence[Row[T]], known: dict[Hashable, int]) -> list[T]:
+    def _new(self, page: Sequence[Row[T]]) -> list[T]:
+        """Take in a page's rows; return what is new."""
+        if self._received is None:
+            fresh = page[self._overlap :] if self._last else page
+            self._order.extend(hash(row.identity) for row in fresh)
+        else:
+            self._check_order(page)
+            fresh = [row for row in page if hash(row.identity) not in self._received]
+            self._received.update(hash(row.identity) for row in fresh)
         new = []
-        seen = self._seen
-        last_place = -1
-        for identity, key, item in page:
-            place = known.get(identity)
-            if place is not None:
-                if place < last_place:
-                    self.unstable = True
-                last_place = place
-                continue
+        for _, key, item in fresh:
             if key is None:
-                self.unkeyed += not self._rereads
+                self.unkeyed += 1
                 continue
             # A set of hashes is a third of a set of addresses. Among a million addresses two
             # share their 64 bits once in 37 million lists.
             mark = hash(key)
-            if mark not in seen:
-                seen.add(mark)
-                new.append(item)
-            elif not self._rereads:
+            if mark in self._keys:
                 self.duplicates += 1
+            else:
+                self._keys.add(mark)
+                new.append(item)
         self.delivered += len(new)
         return new
+
+    def _check_order(self, page: Sequence[Row[T]]) -> None:
+        """Notice rows of the last page that come in another order."""
+        places = {identity: place for place, identity in enumerate(self._last)}
+        shared = [places[row.identity] for row in page if row.key and row.identity in places]
+        if len(places) == len(self._last) and shared != sorted(shared):
+            self.unstable = True
+
+    def _notice_same(self, page: Sequence[Row[T]]) -> None:
+        """Raise an error where page after page is the same one."""
+        is_same = (
+            not self._back_step
+            and len(page) > self._overlap
+            and [row.identity for row in page] == self._last
+            and not all(row.key is None for row in page)
+        )
+        self._same_pages = self._same_pages + 1 if is_same else 0
+        if self._same_pages >= SAME_PAGES_ALLOWED:
+            raise IndexIgnored
+
+    def _ends(self, asked: int, page: Sequence[Row[T]], *, has_news: bool) -> bool:
+        """Whether a page is the list's last one."""
+        length = len(page)
+        if self._last and not has_news and length <= (1 if self._back_step else self._overlap):
+            return True
+        if length >= asked:
+            return False
+        # Where the list moved, rows that have left it since are among those received.
+        is_confirmed = self.rows == self.expected and not self.moves
+        return is_confirmed or length < self.lengths.longest[asked]
+
+    def _share(self, page: Sequence[Row[T]]) -> None:
+        """Have the next page begin at the last row that proves a seam."""
+        place = next((at for at in range(len(page) - 1, 0, -1) if page[at].key is not None), None)
+        self._overlap = 1 if place is None else len(page) - place
+        self._shares_unkeyed = page[-self._overlap].key is None
+        self.index += len(page) - self._overlap
+        self._last = [row.identity for row in page]
+        self._back_step = 0

@@ -176,7 +176,8 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
     """
     if header is None:
         return None
-    if header.strip().isdigit():
-        return float(header.strip()[:9])
+    number = header.strip()
+    if number.isascii() and number.isdigit():
+        return float(number[:9])
     moment = _epoch(header)
     return None if moment is None else max(moment - now, 0.0)

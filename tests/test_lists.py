@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import typing as t
+from itertools import pairwise
 
 import pytest
 
@@ -28,16 +29,33 @@ def clock() -> FakeClock:
 
 def nine_lists(account: Account, size: int) -> Campaign:
     """Add a campaign with eight lists of this size; four times as many were sent."""
-    names = ("opened", "clicked", "optout", "spam", "hard", "soft", "unsent")
-    return make_campaign(account, recipients=4 * size, **dict.fromkeys(names, size))
+    return make_campaign(
+        account,
+        recipients=4 * size,
+        opened=size,
+        clicked=size,
+        optout=size,
+        spam=size,
+        hard=size,
+        soft=size,
+        unsent=size,
+    )
 
 
 def several(clock: FakeClock) -> Account:
     """An account with lists of all sizes, the nine of them overlapping as they do."""
     account = make_account(0, now=clock.now)
     account.now = lambda: clock.now
-    shared = {"hard": 201, "soft": 200, "unsent": 199}
-    make_campaign(account, recipients=1_938, opened=500, clicked=499, optout=1_037, **shared)
+    make_campaign(
+        account,
+        recipients=1_938,
+        opened=500,
+        clicked=499,
+        optout=1_037,
+        hard=201,
+        soft=200,
+        unsent=199,
+    )
     make_campaign(account, recipients=1_000, opened=0, clicked=501, optout=1, hard=0, soft=0)
     make_campaign(account, recipients=1, opened=1, clicked=1, spam=1, unsent=0)
     make_campaign(account, recipients=40, type="abtesting", spread_s=90)
@@ -159,8 +177,10 @@ def test_number_of_calls(clock: FakeClock, size: int, page_size: int) -> None:
 def test_without_reports_a_short_page_is_no_end(
     clock: FakeClock, size: int, past_end: str, response_format: str
 ) -> None:
-    """Without a report only a page with the shared row alone ends a list, or a page shorter
-    than this server has given before."""
+    """Without a report only a page with the shared row alone ends a list.
+
+    Or a page shorter than this server has given before.
+    """
     with one_list(clock, size, reports="missing", past_end=past_end, range_cap=200) as zoho:
         config = settings(zoho, response_format=response_format, retry_wait=0)
         outcome = run_tap(config, streams=["sent_contacts"], clock=clock.fresh())
@@ -189,7 +209,7 @@ def test_pages_share_a_row(clock: FakeClock, page_size: int, size: int, parallel
         page = max(page_size, 2)
         pages = sorted((each.fromindex or 0, each.rows) for each in list_requests(zoho))
         assert [index for index, _ in pages] == list(range(1, size + 1, page - 1))
-        for (index, rows), (following, _) in zip(pages, pages[1:], strict=False):
+        for (index, rows), (following, _) in pairwise(pages):
             assert following == index + rows - 1
 
 
@@ -216,9 +236,7 @@ def test_a_cap_costs_calls_and_no_rows(clock: FakeClock, cap: int) -> None:
 
 @pytest.mark.parametrize("reports", ["ok", "missing"])
 @pytest.mark.parametrize("response_format", ["json", "xml"])
-def test_server_that_repeats_its_page(
-    clock: FakeClock, response_format: str, reports: str
-) -> None:
+def test_server_that_repeats_its_page(clock: FakeClock, response_format: str, reports: str) -> None:
     """A server that ignores `fromindex` ends the run with an error within a few calls."""
     with one_list(clock, 1_037, ignores_fromindex=True, reports=reports) as zoho:
         config = settings(zoho, response_format=response_format, retry_wait=0)
@@ -323,10 +341,10 @@ def test_addresses_that_differ_in_case_only(clock: FakeClock) -> None:
             for record in outcome.records["sent_contacts"]
         ]
         assert ids == [("ann@x.example", first.id), ("bob@x.example", third.id)]
-        assert [each for each in outcome.warnings if "repeat an address" in each] == [
+        assert (
             f"sent_contacts of campaign {only_key(zoho)}: 1 rows repeat an address of the list "
             "and were left out"
-        ]
+        ) in outcome.warnings
 
 
 @pytest.mark.parametrize("empties", ["null_text", "empty", "absent", "null"])
@@ -360,7 +378,7 @@ def test_rows_that_cannot_be_keyed(clock: FakeClock, page_size: int, reports: st
     """
     with one_list(clock, 30, reports=reports) as zoho:
         contacts = zoho.account.campaigns[only_key(zoho)].mail.recipients
-        for contact in (contacts[0], contacts[9], contacts[10], contacts[29]):
+        for contact in (contacts[0], contacts[9], contacts[12], contacts[29]):
             zoho.account.forget(contact)
         config = settings(zoho, response_format="xml", page_size=page_size, retry_wait=0)
         outcome = run_tap(config, streams=["sent_contacts"], clock=clock.fresh())
