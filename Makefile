@@ -57,12 +57,12 @@ export SQL
 
 .PHONY: test
 test: $(DEV) $(PROGRAM_STAMPS) ## Run every test (ARGS='-k word' for some)
-	.venv/bin/python -m pytest --numprocesses=2 $(ARGS)
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
 
 .PHONY: coverage
 coverage: $(DEV) $(PROGRAM_STAMPS) ## Run every test and show which lines none of them reached
 	.venv/bin/python -m coverage erase
-	.venv/bin/python -m coverage run -m pytest --numprocesses=2 $(ARGS)
+	.venv/bin/python -m coverage run -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
 	.venv/bin/python -m coverage combine --quiet
 	.venv/bin/python -m coverage report
 
@@ -76,6 +76,10 @@ lint: $(DEV) ## Check style and types
 format: $(DEV) ## Mend what ruff can mend
 	.venv/bin/python -m ruff check --fix
 	.venv/bin/python -m ruff format
+
+.PHONY: bench
+bench: $(DEV) .venvs/bench-dlt/$(READY) .venvs/bench-airbyte/$(READY) ## Measure the tap and its like (ARGS='--only rows' for a part)
+	.venv/bin/python -m benchmarks $(ARGS)
 
 .PHONY: dist
 dist: .venvs/tools/$(READY) ## Build wheel and sdist into dist/ and check them
@@ -96,7 +100,7 @@ COMPILE := .venvs/tools/bin/uv pip compile --quiet --upgrade --generate-hashes -
 .PHONY: lock
 lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
-	for name in meltano pgserver target-postgres target-jsonl target-csv tools; do \
+	for name in meltano pgserver target-postgres target-jsonl target-csv tools bench-dlt bench-airbyte; do \
 	  $(COMPILE) --universal requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
 	$(COMPILE) --python-platform linux requirements/target-duckdb.in --output-file requirements/target-duckdb.txt

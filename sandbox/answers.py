@@ -222,7 +222,9 @@ class Speller:
         """How far a campaign's epoch times are ahead."""
         return self.switches.skew_ms if campaign.skew_ms is None else campaign.skew_ms
 
-    def _put(self, row: dict[str, Any], name: str, value: str, without: str | None = None) -> None:
+    def _put(
+        self, row: dict[str, Any], name: str, value: str | float, without: str | None = None
+    ) -> None:
         """Put a field that may have no value."""
         if value:
             row[name] = value
@@ -338,7 +340,7 @@ class Speller:
         return "".join(rows)
 
     def _xml_contact(self, contact: Contact) -> str:
-        fields = {
+        fields: dict[str, str | float] = {
             "first_name": contact.first_name,
             "last_name": contact.last_name,
             "company_name": contact.profile.get("companyname", ""),

@@ -68,7 +68,7 @@ class Contact:
     last_name: str = ""
     status: str = "active"
     profile: dict[str, str] = field(default_factory=dict)
-    custom: dict[str, str] = field(default_factory=dict)
+    custom: dict[str, str | float] = field(default_factory=dict)
     rtbf: bool | None = None
     spelt: dict[Hashable, str] = field(default_factory=dict, init=False, repr=False)
 

@@ -24,14 +24,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import typing as t
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 
 from tap_zoho_campaigns_recipients.errors import TapError
-from tap_zoho_campaigns_recipients.moments import DAY_MS, iso_from_ms, ms_from_iso
+from tap_zoho_campaigns_recipients.moments import (
+    DAY_MS,
+    FIRST_MS,
+    LAST_MS,
+    iso_from_ms,
+    ms_from_iso,
+)
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 VERSION = 1
 
@@ -41,6 +49,9 @@ SETTLING_MS = 30 * DAY_MS
 Until then each stands by itself: with a short engagement window a campaign that was still being
 sent could otherwise turn up, later, within a range that is said to be finished.
 """
+
+MOST_BETWEEN = 5
+"""So many campaigns that are not finished take as much space as a range of their own."""
 
 
 class StateRefused(TapError):
@@ -63,6 +74,15 @@ class Bookmark:
     """Whether the same counts mean that the list is the same."""
 
 
+class Listed(t.NamedTuple):
+    """A campaign that there is, as far as the state needs to know it."""
+
+    mark: str
+    sent_ms: int | None
+    hides_others: bool = False
+    """Whether others may have been sent with it that are not listed: its test halves."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """The campaigns that had their last read, in little space."""
@@ -79,7 +99,9 @@ class Finished:
         return mark in self.named or (
             sent_ms is not None
             and mark not in self.without
-            and any((low is None or low <= sent_ms) and sent_ms <= high for low, high in self.ranges)
+            and any(
+                (low is None or low <= sent_ms) and sent_ms <= high for low, high in self.ranges
+            )
         )
 
     def add(self, mark: str, sent_ms: int | None) -> Finished:
@@ -88,48 +110,59 @@ class Finished:
         added = replace(self, without=without)
         return added if added.has(mark, sent_ms) else replace(added, named=self.named | {mark})
 
-    def compact(
-        self, listed: Iterable[tuple[str, int | None]], *, start_ms: int | None, until_ms: int
-    ) -> Finished:
+    def compact(self, listed: Iterable[Listed], *, until_ms: int) -> Finished:
         """Return the same in less space, as ranges of sent time.
 
+        A range goes on from one finished campaign to the next where hardly a campaign between them
+        is not finished.
+
         Args:
-            listed: Mark and sent time of every campaign there is, from a listing with no filter
-                but `start_ms`.
-            start_ms: Campaigns sent before were not looked at.
-            until_ms: Those sent later stay as they are.
+            listed: Every campaign that there is.
+            until_ms: Campaigns sent later stay as they are.
         """
-        sent = sorted(
-            (sent_ms, mark)
-            for mark, sent_ms in listed
-            if sent_ms is not None and (start_ms is None or start_ms <= sent_ms) and sent_ms <= until_ms
+        sent = [(each.mark, each.sent_ms, each.hides_others) for each in listed]
+        done = {mark for mark, sent_ms, _ in sent if self.has(mark, sent_ms)}
+        pending = sorted(
+            sent_ms
+            for mark, sent_ms, hides_others in sent
+            if sent_ms is not None and mark not in done
+            for _ in range(1 + hides_others * MOST_BETWEEN)
         )
-        done = {mark for sent_ms, mark in sent if self.has(mark, sent_ms)}
-        last_ms = max((sent_ms for sent_ms, mark in sent if mark in done), default=None)
-        if last_ms is None:
-            return self
-        pending = {mark for sent_ms, mark in sent if sent_ms <= last_ms and mark not in done}
-        ranges = _merged([*self.ranges, (start_ms, last_ms)])
-        compacted = Finished(ranges, frozenset((self.without | pending) - done))
-        return replace(
-            compacted,
-            named=self.named
-            - {mark for sent_ms, mark in sent if mark in done and compacted.has(mark, sent_ms)},
+        spans: list[tuple[int | None, int]] = list(self.ranges)
+        spans += (
+            (sent_ms, sent_ms)
+            for mark, sent_ms, _ in sent
+            if sent_ms is not None and sent_ms <= until_ms and mark in done
         )
+        ranges = _joined(spans, pending)
+        compacted = Finished(ranges, self.without - done)
+        within = {mark for mark, sent_ms, _ in sent if compacted.has(mark, sent_ms)}
+        return Finished(ranges, compacted.without | (within - done), self.named - within)
 
-    def forget(self, gone: Iterable[str]) -> Finished:
+    def forget(self, listed: Iterable[Listed]) -> Finished:
         """Return them without the exceptions for campaigns that exist no more."""
-        return replace(self, without=self.without - frozenset(gone))
+        return replace(self, without=self.without & {each.mark for each in listed})
 
 
-def _merged(ranges: Iterable[tuple[int | None, int]]) -> tuple[tuple[int | None, int], ...]:
-    merged: list[tuple[int | None, int]] = []
-    for low, high in sorted(ranges, key=lambda each: (each[0] is not None, each[0] or 0, each[1])):
-        if merged and (low is None or low <= merged[-1][1]):
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return tuple(merged)
+def _joined(
+    spans: Iterable[tuple[int | None, int]], pending: Sequence[int]
+) -> tuple[tuple[int | None, int], ...]:
+    """Join spans of sent time, overlapping ones and those with little between them.
+
+    Args:
+        spans: In any order.
+        pending: When the campaigns were sent that are not finished, in order.
+    """
+    joined: list[tuple[int | None, int]] = []
+    for low, high in sorted(spans, key=lambda each: (each[0] is not None, each[0] or 0, each[1])):
+        if joined:
+            first, last = joined[-1]
+            between = 0 if low is None else bisect_left(pending, low) - bisect_right(pending, last)
+            if between <= MOST_BETWEEN:
+                joined[-1] = (first, max(high, last))
+                continue
+        joined.append((low, high))
+    return tuple(joined)
 
 
 @dataclass(slots=True)
@@ -143,7 +176,9 @@ class StreamState:
 
     def is_finished(self, campaign_key: str, sent_ms: int | None) -> bool:
         """Whether a campaign had its last read. An open one has not, whatever the ranges say."""
-        return campaign_key not in self.partitions and self.finished.has(mark(campaign_key), sent_ms)
+        return campaign_key not in self.partitions and self.finished.has(
+            mark(campaign_key), sent_ms
+        )
 
     def finish(self, campaign_key: str, sent_ms: int | None) -> None:
         """Take note of a campaign's last read."""
@@ -178,7 +213,7 @@ def read_again(
     )
 
 
-def after_reading(  # noqa: PLR0913 - what is known after a reading
+def after_reading(
     before: Bookmark | None,
     *,
     value: str | None,
@@ -225,7 +260,9 @@ def load(state: Mapping[str, t.Any], replication_keys: Mapping[str, str]) -> dic
         raise StateRefused(msg) from error
 
 
-def _load(state: Mapping[str, t.Any], replication_keys: Mapping[str, str]) -> dict[str, StreamState]:
+def _load(
+    state: Mapping[str, t.Any], replication_keys: Mapping[str, str]
+) -> dict[str, StreamState]:
     streams = {name: StreamState(key) for name, key in replication_keys.items()}
     if not state:
         return streams
@@ -240,7 +277,10 @@ def _load(state: Mapping[str, t.Any], replication_keys: Mapping[str, str]) -> di
     strangers = [str(name) for name in bookmarks if name not in {*streams, "campaigns"}]
     if strangers or not {"version", "bookmarks"} & set(state):
         what = f"it has bookmarks of {strangers[0]:.60}" if strangers else "it has no bookmarks"
-        msg = f"The state is not one of tap-zoho-campaigns-recipients: {what}. Hand over its own, or none"
+        msg = (
+            f"The state is not one of tap-zoho-campaigns-recipients: {what}. "
+            "Hand over its own, or none"
+        )
         raise StateRefused(msg)
     for name, saved in bookmarks.items():
         if name in streams:
@@ -258,7 +298,7 @@ def _bookmark(saved: Mapping[str, t.Any]) -> Bookmark:
     report = saved.get("report")
     rows = saved.get("rows")
     if value is not None:
-        ms_from_iso(value)
+        _moment(value)
     if report is not None:
         report = {name: _number(number) for name, number in report.items()}
     if rows is not None and not isinstance(rows, int):
@@ -266,25 +306,31 @@ def _bookmark(saved: Mapping[str, t.Any]) -> Bookmark:
     sent = saved.get("sent_time_utc")
     return Bookmark(
         value,
-        None if sent is None else ms_from_iso(sent),
+        None if sent is None else _moment(sent),
         report,
         rows,
         settled=saved.get("settled") is True,
     )
 
 
+def _moment(saved: str) -> int:
+    ms = ms_from_iso(saved)
+    if not FIRST_MS <= ms <= LAST_MS:
+        raise ValueError(saved)
+    return ms
+
+
 def _number(saved: object) -> int | float:
-    if isinstance(saved, str):
-        return float(saved)
-    if isinstance(saved, int):
-        return saved
-    raise TypeError(saved)
+    number = float(saved) if isinstance(saved, str) else saved
+    if not isinstance(number, int | float) or not math.isfinite(number):
+        raise TypeError(saved)
+    return number
 
 
 def _finished(saved: Mapping[str, t.Any]) -> Finished:
     return Finished(
         tuple(
-            (None if low is None else ms_from_iso(low), ms_from_iso(high))
+            (None if low is None else _moment(low), _moment(high))
             for low, high in saved.get("ranges", [])
         ),
         frozenset(str(each) for each in saved.get("without", [])),

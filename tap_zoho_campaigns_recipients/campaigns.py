@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -15,6 +16,10 @@ LISTING_PAGE_ROWS = 100
 
 AB_TYPE = "abtesting"
 SENT_STATUS = "sent"
+
+_NUMBER = re.compile(r"(-?[0-9]{1,18}(?:\.[0-9]{1,18})?) ?%?")
+_NO_COUNT = 10**15
+"""No honest count is so large."""
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +45,8 @@ class Campaign:
     """Whether `campaign_keys` names it, or its parent."""
     halves: list[Campaign] | None = None
     """The test halves; None where they have not been asked for, or no answer came."""
+    own_sent_ms: int | None = None
+    """For test halves that the listing shows as well: when they were sent themselves."""
 
     @property
     def skew_ms(self) -> int | None:
@@ -58,6 +65,16 @@ class Campaign:
         return self.reported_ms if self.true_ms is None else self.true_ms
 
     @property
+    def listed_ms(self) -> int | None:
+        """The sent time that tells whether it is finished; None where no listing shows it.
+
+        What is finished is kept as ranges of sent time, but only of campaigns that were listed.
+        """
+        if self.own_sent_ms is not None:
+            return self.own_sent_ms
+        return self.sent_ms if self.is_listed else None
+
+    @property
     def sent_at_the_latest_ms(self) -> int | None:
         """The sent time with a day added where only the skewed one is known."""
         if self.true_ms is None and self.reported_ms is not None:
@@ -68,6 +85,11 @@ class Campaign:
     def is_ab(self) -> bool:
         """Whether it is an A/B campaign, whose test halves have keys of their own."""
         return self.kind.lower() == AB_TYPE and self.parent_key is None
+
+    @property
+    def lacks_halves(self) -> bool:
+        """Whether it has test halves that nobody could name."""
+        return self.is_ab and self.halves is None
 
 
 def campaign_from_listing(row: Mapping[str, t.Any]) -> Campaign | None:
@@ -107,6 +129,7 @@ def half(parent: Campaign, key: str, listed: Campaign | None) -> Campaign:
         row=listed.row if listed else {},
         is_listed=parent.is_listed,
         is_named=parent.is_named,
+        own_sent_ms=listed.sent_ms if listed else None,
     )
 
 
@@ -116,9 +139,7 @@ def report_counts(document: Mapping[str, t.Any]) -> dict[str, int | float]:
     Live answers have all of them as text; what is not a number is left out.
     """
     row = _first(document, "campaign-reports")
-    return {
-        name: number for name, value in row.items() if (number := _number(value)) is not None
-    }
+    return {name: number for name, value in row.items() if (number := _number(value)) is not None}
 
 
 def report_record(
@@ -145,7 +166,9 @@ def report_record(
             record[name] = number
     record["campaign_key"] = campaign.key
     record["parent_campaign_key"] = campaign.parent_key
-    record["campaign_name"] = _text(_first(document, "campaign-reports").get("campaign_name")) or campaign.name
+    record["campaign_name"] = (
+        _text(_first(document, "campaign-reports").get("campaign_name")) or campaign.name
+    )
     record["report_read_at"] = read_at
     return record
 
@@ -177,8 +200,12 @@ def campaign_record(campaign: Campaign) -> dict[str, t.Any]:
     record["campaign_name"] = record["campaign_name"] or campaign.name
     preview = _text(row.get("campaign_preview"))
     # Zoho gives the address without its scheme.
-    record["campaign_preview"] = f"https://{preview}" if preview and "://" not in preview else preview
-    record["is_hybrid"] = {"true": True, "false": False}.get((_text(row.get("is_hybrid")) or "").lower())
+    record["campaign_preview"] = (
+        f"https://{preview}" if preview and "://" not in preview else preview
+    )
+    record["is_hybrid"] = {"true": True, "false": False}.get(
+        (_text(row.get("is_hybrid")) or "").lower()
+    )
     for name in ("created_time", "updated_time", "sent_time"):
         record[name] = _iso(row.get(name))
         record[f"{name}_utc"] = _iso(row.get(f"{name}_gmt"))
@@ -220,11 +247,12 @@ def _iso(value: object) -> str | None:
 
 
 def _number(value: object) -> int | float | None:
+    """Read a count or a percentage: text or a number, with a percent sign or without."""
     if isinstance(value, str):
-        try:
-            value = float(value) if "." in value else int(value)
-        except ValueError:
+        match = _NUMBER.fullmatch(value.strip())
+        if match is None:
             return None
+        value = float(match[1]) if "." in match[1] else int(match[1])
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if abs(value) < 1e15 else None  # noqa: PLR2004 - no honest count; also not NaN
+    return value if abs(value) < _NO_COUNT else None  # no NaN either

@@ -67,6 +67,7 @@ LONGEST_RETRY_WAIT_SECONDS = 120
 `rate_limit_lock_wait`."""
 
 LONGEST_WAIT_SECONDS = 86_400
+"""No wait before a retry is longer, however large `retry_wait` is."""
 
 
 class Client:

@@ -11,11 +11,17 @@ import queue
 import threading
 import typing as t
 from dataclasses import dataclass
+from functools import partial
 
 from tap_zoho_campaigns_recipients.clock import Stopped
+from tap_zoho_campaigns_recipients.errors import TapError, Throttled, TokenRefused, Unauthorized
+from tap_zoho_campaigns_recipients.limiter import StoreUnavailable
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tap_zoho_campaigns_recipients.answers import Answer, Endpoint, ResponseFormat
+    from tap_zoho_campaigns_recipients.client import Client
 
 
 @dataclass(slots=True)
@@ -89,3 +95,69 @@ class Workers:
             except BaseException as error:  # noqa: BLE001 - it is handed to the main thread
                 done.error = error
             self._done.put(done)
+
+
+ENDS_THE_RUN = (Unauthorized, TokenRefused, Throttled, StoreUnavailable)
+"""Errors that no campaign is to blame for, whatever was asked."""
+
+
+class Requests:
+    """A run's requests: sent in threads, their answers taken one by one."""
+
+    def __init__(self, client: Client, workers: Workers, while_waiting: Callable[[], None]) -> None:
+        """Send nothing yet.
+
+        Args:
+            client: Sends a request until it has an answer.
+            workers: The threads.
+            while_waiting: Called at least once a second while an answer is waited for.
+        """
+        self.client = client
+        self._workers = workers
+        self._while_waiting = while_waiting
+
+    def send(
+        self,
+        ticket: object,
+        endpoint: Endpoint,
+        parameters: dict[str, str],
+        response_format: ResponseFormat = "json",
+    ) -> None:
+        """Have a request sent; `next` returns its answer under the ticket."""
+        self._workers.submit(
+            ticket, partial(self.client.call, endpoint, parameters, response_format)
+        )
+
+    def next(self) -> tuple[t.Any, Answer | None, TapError | None]:
+        """Wait for an answer.
+
+        Returns:
+            The ticket, and the answer or what became of it.
+
+        Raises:
+            TapError: Where it is one that no campaign is to blame for.
+        """
+        if not self._workers.pending:
+            msg = "Waiting, though nothing is under way"
+            raise RuntimeError(msg)
+        done = None
+        while done is None:
+            done = self._workers.next(timeout_seconds=1)
+            self._while_waiting()
+        if done.error is None:
+            return done.ticket, done.result, None
+        if not isinstance(done.error, TapError) or isinstance(done.error, ENDS_THE_RUN):
+            raise done.error
+        return done.ticket, None, done.error
+
+    def call(self, endpoint: Endpoint, parameters: dict[str, str]) -> Answer:
+        """Send a request and wait for its answer, while no other is under way.
+
+        Raises:
+            TapError: What became of it.
+        """
+        self.send(None, endpoint, parameters)
+        _, answer, error = self.next()
+        if answer is None:
+            raise error or AssertionError
+        return answer

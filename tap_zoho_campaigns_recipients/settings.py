@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import re
 import typing as t
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from decimal import Decimal
+from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
 from singer_sdk import typing as th
@@ -32,6 +34,9 @@ REGIONS = {
 From Zoho's page on data centres; `ca` and `sa` are not on it, both were seen to answer, and
 `zoho.ca` does not exist.
 """
+
+LONGEST_WAIT_SECONDS = 10**9
+"""Thirty years; a few times more and no operating system can wait so long."""
 
 OAUTH_SETTINGS = ("client_id", "client_secret", "refresh_token")
 
@@ -273,28 +278,26 @@ class Settings:
                 self.access_token,
                 self.auth_token,
                 store.password,
+                # Redis clients take it from here too.
+                *parse_qs(store.query).get("password", ()),
             )
             if value
         )
 
 
-def without_blanks(config: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Leave out what is blank, and read numbers that came as text.
+def without_blanks(config: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Leave out what is blank, and read numbers that came as something else.
 
-    Orchestrators hand over an unset variable as an empty text, and environment variables are
-    text whatever they mean.
+    Orchestrators hand over an unset variable as an empty text, environment variables are text
+    whatever they mean, and the SDK reads fractions as `Decimal`.
     """
-    cleaned = {}
+    cleaned: dict[str, t.Any] = {}
     for name, value in config.items():
         if value is None or (isinstance(value, str) and not value.strip()):
             continue
         kinds = JSON_SCHEMA["properties"].get(name, {}).get("type", [])
-        if isinstance(value, str) and "integer" in kinds and re.fullmatch(r"\s*-?\d{1,18}\s*", value):
-            cleaned[name] = int(value)
-        elif isinstance(value, str) and "number" in kinds and re.fullmatch(
-            r"\s*-?\d{1,18}(\.\d{1,18})?\s*", value
-        ):
-            cleaned[name] = float(value)
+        if "integer" in kinds or "number" in kinds:
+            cleaned[name] = _number(value, is_whole="integer" in kinds)
         elif isinstance(value, str) and name in {*OAUTH_SETTINGS, "access_token", "auth_token"}:
             cleaned[name] = value.strip()
         else:
@@ -302,14 +305,29 @@ def without_blanks(config: dict[str, t.Any]) -> dict[str, t.Any]:
     return cleaned
 
 
-def schema_problem(error: ValidationError) -> str:
+def _number(value: object, *, is_whole: bool) -> object:
+    """Return what a value means as a number; the value itself where it means none."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([+-]?[0-9]{1,18})(\.[0-9]{1,18})?\s*", value)
+        if match is None or (match[2] and is_whole):
+            return value
+        return float(value) if match[2] else int(match[1])
+    if is_whole:
+        if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
+            return int(value)
+        return value
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def schema_problem(error: ValidationError) -> str:  # noqa: PLR0911 - a table
     """Say what a schema violation is without the value: it may be a secret."""
     name = ".".join(str(part) for part in error.absolute_path) or "The configuration"
-    limit = error.validator_value
+    limit: t.Any = error.validator_value
     match error.validator:
         case "type":
             kinds = [limit] if isinstance(limit, str) else limit
-            return f"{name} must be {' or '.join(_KINDS.get(kind, kind) for kind in kinds if kind != 'null')}"
+            said = [_KINDS.get(kind, kind) for kind in kinds if kind != "null"]
+            return f"{name} must be {' or '.join(said)}"
         case "enum":
             return f"{name} must be one of {', '.join(str(value) for value in limit)}"
         case "minimum":
@@ -353,6 +371,11 @@ def problems(config: Mapping[str, t.Any]) -> list[str]:
             "campaign_keys must have at least one entry and no blank one; leave it out to read "
             "every campaign"
         )
+    found += [
+        f"{name} must be {LONGEST_WAIT_SECONDS} or less"
+        for name in ("rate_limit_lock_wait", "retry_wait", "request_timeout")
+        if not config.get(name, 0) <= LONGEST_WAIT_SECONDS
+    ]
     store = config.get("rate_limit_store", "file")
     if store not in {"file", "memory"} and not store.startswith(("redis://", "rediss://")):
         found.append("rate_limit_store must be file, memory, or a redis:// or rediss:// URL")
@@ -369,10 +392,8 @@ def _login_problems(config: Mapping[str, t.Any]) -> list[str]:
         *(name for name in ("access_token", "auth_token") if config.get(name)),
     ]
     if not ways:
-        return [
-            "No credentials are given: set client_id, client_secret and refresh_token, or "
-            "access_token, or auth_token"
-        ]
+        names = "client_id, client_secret and refresh_token, or access_token, or auth_token"
+        return [f"No credentials are given: set {names}"]
     found = []
     if len(ways) > 1:
         found.append(f"Only one way to authenticate may be given, these clash: {', '.join(ways)}")
@@ -437,7 +458,9 @@ def _is_zone(name: str) -> bool:
     return True
 
 
-def environment_values(names: Sequence[str], prefix: str, environ: Mapping[str, str]) -> dict[str, str]:
+def environment_values(
+    names: Sequence[str], prefix: str, environ: Mapping[str, str]
+) -> dict[str, str]:
     """Return what the environment says of these settings, as text.
 
     Args:

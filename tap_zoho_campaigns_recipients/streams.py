@@ -19,6 +19,7 @@ if t.TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.singerlib import Catalog
 
     from tap_zoho_campaigns_recipients.tap import TapZohoCampaignsRecipients
 
@@ -38,6 +39,9 @@ class ZohoStream(Stream):
 
     schema: t.ClassVar[StreamSchema[str]] = StreamSchema(SchemaDirectory(_schemas()))
     replication_key: t.ClassVar[str | None]
+    # The records are made to fit the schema: nothing is left for the SDK to conform.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
+
     _tap: TapZohoCampaignsRecipients
 
     @property
@@ -70,15 +74,11 @@ class ZohoStream(Stream):
         """
         raise NotImplementedError
 
-    @property
-    def TYPE_CONFORMANCE_LEVEL(self) -> TypeConformanceLevel:  # noqa: N802 - the SDK's name
-        """What the SDK shall check: nothing, for records are made to fit the schema.
-
-        But a catalog may hold the schema of an earlier version.
-        """
-        if self.effective_schema["properties"].keys() == self.schema["properties"].keys():
-            return TypeConformanceLevel.NONE
-        return TypeConformanceLevel.RECURSIVE
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """Take the catalog; where it holds the schema of another version, fit the records to it."""
+        super().apply_catalog(catalog)
+        if self.effective_schema["properties"].keys() != self.schema["properties"].keys():
+            self.TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.RECURSIVE
 
     @property
     def _passes_as_is(self) -> bool:
@@ -109,13 +109,15 @@ class ZohoStream(Stream):
                 counter.increment()
         self._write_state_message()
 
-    def get_replication_key_signpost(self, context: Context | None) -> None:
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Nothing: bookmarks are the tap's."""
 
     def _write_starting_replication_value(self, context: Context | None) -> None:
         """Nothing: bookmarks are the tap's."""
 
-    def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
+    def _increment_stream_state(
+        self, latest_record: Record, *, context: Context | None = None
+    ) -> None:
         """Nothing: bookmarks are the tap's."""
 
     def _write_state_message(self) -> None:

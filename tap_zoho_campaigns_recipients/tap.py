@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import logging
 import os
 import signal
 import sys
 import typing as t
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from dotenv import dotenv_values
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError
 from singer_sdk.helpers._classproperty import classproperty
@@ -28,7 +29,8 @@ from tap_zoho_campaigns_recipients.errors import TapError
 from tap_zoho_campaigns_recipients.limiter import Limiter
 from tap_zoho_campaigns_recipients.logs import keep_secrets_out
 from tap_zoho_campaigns_recipients.parallel import Workers
-from tap_zoho_campaigns_recipients.run import Run, StreamPlan
+from tap_zoho_campaigns_recipients.plans import StreamPlan
+from tap_zoho_campaigns_recipients.run import Run
 from tap_zoho_campaigns_recipients.settings import (
     JSON_SCHEMA,
     Settings,
@@ -37,22 +39,25 @@ from tap_zoho_campaigns_recipients.settings import (
     schema_problem,
     without_blanks,
 )
-from tap_zoho_campaigns_recipients.streams import STREAMS, PlannedStream, ZohoStream
+from tap_zoho_campaigns_recipients.streams import STREAMS, PlannedStream
 from tap_zoho_campaigns_recipients.transport import Transport
 from tap_zoho_campaigns_recipients.writer import Ended, LineWriter
 
 if t.TYPE_CHECKING:
-    from collections.abc import Sequence
+    import logging
+    from collections.abc import Callable, Sequence
     from types import FrameType
 
     from singer_sdk.plugin_base import _ConfigInput
 
-STATE_SHARE = 25
-"""A STATE goes out when this many times its size was written since the last one, …"""
+    from tap_zoho_campaigns_recipients.streams import ZohoStream
+
+STATE_FREE_BYTES = 500_000
+STATE_SHARE = 40
+"""A STATE goes out with every list as long as all of them together have no more bytes than the
+one, or this part of the output besides, …"""
 STATE_SECONDS = 60
-"""… or when it is so old, …"""
-STATE_CALLS_PER_BYTE = 1 / 2000
-"""… or when so many calls were spent since, for each byte of it: small states go out often."""
+"""… and when the last one is so old."""
 
 
 class TapZohoCampaignsRecipients(Tap):
@@ -84,27 +89,28 @@ class TapZohoCampaignsRecipients(Tap):
         self._run: Run | None = None
         self._workers: Workers | None = None
         self._limiter: Limiter | None = None
+        self._is_over = False
         self._stopped_by: TapError | None = None
         self._states: dict[str, bookmarks.StreamState] = {}
-        self._written_state: str | None = None
         self._state_is_new = False
-        self._state_at = (0.0, 0, 0)
-        self._state_bytes = 0
+        self._state_at = 0.0
         super().__init__(**options)
 
     # Settings
 
     @classproperty
     def _env_var_config(cls) -> dict[str, t.Any]:  # noqa: N805 - as the SDK has it
-        """Settings from the environment, read as `without_blanks` and `problems` expect them.
+        """Settings from the environment, and below it from `.env` in the working folder.
 
-        The SDK reads numbers with `int`, which ends in a traceback for anything else.
+        Read as `without_blanks` and `problems` expect them. The SDK reads numbers with `int`,
+        which ends in a traceback for anything else, and looks for a `.env` in all folders above.
         """
         schema = cls.config_jsonschema
         cls.append_builtin_config(schema)
+        file = {name: text or "" for name, text in dotenv_values(Path.cwd() / ".env").items()}
         values: dict[str, t.Any] = {}
         for name, text in environment_values(
-            list(schema["properties"]), cls._env_var_prefix, os.environ
+            list(schema["properties"]), cls._env_var_prefix, {**file, **os.environ}
         ).items():
             kinds = schema["properties"][name].get("type", [])
             values[name] = text
@@ -122,7 +128,12 @@ class TapZohoCampaignsRecipients(Tap):
         schema = self.config_jsonschema
         self.append_builtin_config(schema)
         self._config = without_blanks(self._config)
-        errors = sorted({schema_problem(error) for error in JSONSchemaValidator(schema).iter_errors(self._config)})
+        errors = sorted(
+            {
+                schema_problem(error)
+                for error in JSONSchemaValidator(schema).iter_errors(self._config)
+            }
+        )
         if not errors:
             errors = problems(self._config)
         if errors and raise_errors:
@@ -143,46 +154,42 @@ class TapZohoCampaignsRecipients(Tap):
             StateRefused: Where it is not one of this tap.
         """
         keys = {
-            stream.name: stream.replication_key
+            stream.name: stream.replication_key  # type: ignore[misc]
             for stream in STREAMS
             if isinstance(stream.replication_key, str)
         }
         self._states = bookmarks.load(state, keys)
 
     def write_state(self) -> None:
-        """Write a STATE if there is news."""
-        if not self._state_is_new:
+        """Write a STATE if there is news that is worth its bytes.
+
+        Where the SDK writes batches, only it knows when rows are safe: there it always is.
+        """
+        if not self._state_is_new or not (self.config.get("batch_config") or self._may_write_state):
             return
         self._state_is_new = False
-        value = self._state_value()
-        text = json.dumps(value)
-        self._state_at = (self.clock.monotonic(), self.message_writer.written_bytes, self._calls())
-        if text != self._written_state:
-            self._written_state = text
-            self._state_bytes = len(text)
-            self.write_message(StateMessage(value=value))
+        self._state_at = self.clock.monotonic()
+        self.write_message(StateMessage(value=self._state_value()))
 
-    def _state_value(self) -> dict[str, t.Any]:
+    @property
+    def _may_write_state(self) -> bool:
+        writer = self.message_writer
+        allowed = STATE_FREE_BYTES + writer.written_bytes / STATE_SHARE
+        return (
+            writer.state_bytes + writer.last_state_bytes <= allowed
+            or self.clock.monotonic() - self._state_at >= STATE_SECONDS
+        )
+
+    def _state_value(self, *, is_last: bool = False) -> dict[str, t.Any]:
         if self._run is not None:
-            for plan in self._run.plans:
-                self._run.compact(plan)
+            self._run.compact(is_last=is_last)
         return bookmarks.save(self._states)
 
     def _list_finished(self) -> None:
-        """Write a STATE when it is worth its bytes, but leave it to the SDK where it batches."""
+        """Write a STATE, but leave it to the SDK where it writes batches."""
         self._state_is_new = True
-        at, written, calls = self._state_at
-        if self.config.get("batch_config"):
-            return
-        if (
-            self.message_writer.written_bytes - written >= STATE_SHARE * self._state_bytes
-            or self.clock.monotonic() - at >= STATE_SECONDS
-            or self._calls() - calls >= (self._state_bytes * STATE_CALLS_PER_BYTE) ** 2
-        ):
+        if not self.config.get("batch_config"):
             self.write_state()
-
-    def _calls(self) -> int:
-        return sum(self._run.client.calls.values()) if self._run else 0
 
     # The run
 
@@ -244,9 +251,10 @@ class TapZohoCampaignsRecipients(Tap):
         ]
         run = Run(settings, client, self.clock, self.logger, plans, self._workers)
         run.on_list_finished = self._list_finished
+        run.on_idle = self.message_writer.check
         return run
 
-    def sync_all(self) -> None:
+    def sync_all(self) -> None:  # type: ignore[misc]
         """Read all selected streams, and end honestly.
 
         The SDK's own method is marked final; it has no place for reading on after a campaign
@@ -271,15 +279,18 @@ class TapZohoCampaignsRecipients(Tap):
         if self._run is not None and ended is None and failure is None:
             failure = self._run.failure()
             self._run.forget_gone()
-        state = StateMessage(value=self._state_value())
+        state = StateMessage(value=self._state_value(is_last=True))
         is_whole = self.message_writer.close(state)
         if self._run is not None:
             self._run.log_summary()
         if self._limiter is not None:
             self._limiter.close()
+        self._is_over = True
         if ended is not None:
             if not is_whole:
-                self.logger.warning("The reader did not take the last lines: the state was not written")
+                self.logger.warning(
+                    "The reader did not take the last lines: the state was not written"
+                )
             raise ended
         if failure is not None:
             raise failure
@@ -289,7 +300,7 @@ class TapZohoCampaignsRecipients(Tap):
         self.logger.info("Reading %s", ", ".join(stream.name for stream in selected) or "no stream")
         if not selected:
             return
-        self._state_at = (self.clock.monotonic(), 0, 0)
+        self._state_at = self.clock.monotonic()
         campaigns = self.run.campaigns
         self.logger.info("Found %d campaigns", len(campaigns))
         for stream in selected:
@@ -302,7 +313,7 @@ class TapZohoCampaignsRecipients(Tap):
         """End the run: only say so here, for the main thread may be in the middle of a line."""
         del frame
         reason = Ended(f"Ended by {signal.Signals(signum).name}", 128 + signum)
-        if self._workers is None:
+        if self._workers is None or self._is_over:
             raise reason
         self.message_writer.end(reason)
         self._workers.interrupt(reason)
@@ -327,27 +338,26 @@ class TapZohoCampaignsRecipients(Tap):
         cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
     ) -> _ConfigInput:
         """Read the configuration files; say in a line where one cannot be read."""
-        try:
-            return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError) as error:
-            what = f"is not there: {error.filename}" if isinstance(error, FileNotFoundError) else "is not a JSON object that can be read"
-            msg = f"A configuration file {what}"
-            raise click.UsageError(msg) from None
+        for path in value:
+            if path != "ENV" and (problem := _config_file_problem(Path(path))):
+                msg = f"The configuration file {path} {problem}"
+                raise click.ClickException(msg)
+        return super().cb_config(ctx, param, value)
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Test the connection, in words instead of a record of each stream."""
-        if value != CliTestOptionValue.All.value:
-            super().cb_test(ctx, param, value)
-            return
-        config = ctx.params["config"]
         with _expected_errors(cls.logger):
+            if value != CliTestOptionValue.All.value:
+                super().cb_test(ctx, param, value)
+                return
+            config = ctx.params["config"]
             tap = cls(config=config.config, parse_env_config=config.parse_env)
             cls.logger.info(tap.test_connection())
         ctx.exit()
 
     @classmethod
-    def invoke(
+    def invoke(  # type: ignore[override]
         cls,
         *,
         about: bool = False,
@@ -363,7 +373,7 @@ class TapZohoCampaignsRecipients(Tap):
                 about_format=about_format,
                 config=config,
                 state=_json_object(state, "state"),
-                catalog=_json_object(catalog, "catalog"),
+                catalog=_json_object(catalog, "catalog", _is_catalog),
             )
 
 
@@ -390,8 +400,27 @@ class _expected_errors:  # noqa: N801 - used as a function is
             sys.exit(error.exit_code)
 
 
-def _json_object(file: t.IO[str] | None, what: str) -> t.IO[str] | None:
-    """Return a file that is certain to hold a JSON object.
+def _config_file_problem(path: Path) -> str | None:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+    except FileNotFoundError:
+        return "is not there"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except (ValueError, RecursionError):
+        value = None
+    return None if isinstance(value, dict) else "is not a JSON object"
+
+
+def _refuse(constant: str) -> None:
+    msg = f"{constant} is no JSON"
+    raise ValueError(msg)
+
+
+def _json_object(
+    file: t.IO[str] | None, what: str, is_right: Callable[[dict[str, t.Any]], bool] = bool
+) -> t.IO[str] | None:
+    """Return a file that is certain to hold a JSON object, and what belongs into it.
 
     Raises:
         TapError: Where it does not.
@@ -406,7 +435,23 @@ def _json_object(file: t.IO[str] | None, what: str) -> t.IO[str] | None:
     if not isinstance(value, dict):
         msg = f"The {what} file is not a JSON object: hand over another, or none"
         raise TapError(msg)
+    if value and not is_right(value):
+        msg = f"The {what} file holds no {what}: hand over another, or none"
+        raise TapError(msg)
     return io.StringIO(text)
+
+
+def _is_catalog(value: dict[str, t.Any]) -> bool:
+    """Whether a file looks like what `--discover` writes, as far as the SDK relies on it."""
+    streams = value.get("streams")
+    return isinstance(streams, list) and all(
+        isinstance(stream, dict)
+        and isinstance(stream.get("tap_stream_id"), str)
+        and isinstance(stream.get("schema"), dict)
+        and isinstance(stream["schema"].get("properties"), dict)
+        and isinstance(stream.get("metadata", []), list)
+        for stream in streams
+    )
 
 
 def _account(settings: Settings) -> str:

@@ -23,9 +23,6 @@ if t.TYPE_CHECKING:
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A page of 1000 recipients is about a megabyte; no honest answer comes near this."""
 
-LONGEST_TIMEOUT_SECONDS = 86_400.0
-"""A socket takes no number that is much larger."""
-
 CHUNK_BYTES = 256 * 1024
 """So much is taken out of a connection at once, if it is there."""
 
@@ -57,7 +54,7 @@ class Transport:
                 then can make it twice as long.
         """
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate"}
-        self._timeout_seconds = min(timeout_seconds, LONGEST_TIMEOUT_SECONDS)
+        self._timeout_seconds = timeout_seconds
         self._of_thread = threading.local()
 
     def post(
@@ -147,10 +144,21 @@ class Transport:
 
 
 class _Session(requests.Session):
-    """A session that knows no redirects: told not to follow one, requests reads it whole."""
+    """A session without what costs more than it brings, once for each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._of_environment: dict[str, t.Any] = {}
+
+    def merge_environment_settings(self, url: t.Any, *settings: t.Any) -> t.Any:  # noqa: ANN401 - handed on as they are
+        """Ask the environment for proxies and certificates once for each URL, less its query."""
+        place = str(url).partition("?")[0]
+        if place not in self._of_environment:
+            self._of_environment[place] = super().merge_environment_settings(url, *settings)
+        return dict(self._of_environment[place])
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return that there is none."""
+        """Return that there is none: told not to follow one, requests would read it whole."""
         del resp
 
 

@@ -18,14 +18,15 @@ from datetime import UTC, datetime
 
 import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
-from singer_sdk.singerlib.messages import Message, RecordMessage
+from singer_sdk.singerlib.messages import Message, RecordMessage, StateMessage
 
 ATOMIC_BYTES = 4096
 """What POSIX calls PIPE_BUF, on Linux; elsewhere it is 512 at least, and often this."""
 
 POLL_MILLISECONDS = 200
+READER_IS_GONE = "The reader of the output is gone"
 PATIENCE_SECONDS = 5.0
-"""How long a run that is told to end waits for a reader that stalls."""
+"""How long a run that is told to end waits for a reader that takes nothing."""
 
 
 class Ended(BaseException):
@@ -50,12 +51,18 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         self._encoder = msgspec.json.Encoder(enc_hook=_text)
         self._lines = bytearray()
         self._end: Ended | None = None
-        self._patience_until: float | None = None
+        self._is_patient = False
         self._time_extracted = _now()
         self.written_bytes = 0
+        self.state_bytes = 0
+        """Those of STATE messages among them."""
+        self.last_state_bytes = 0
 
     def serialize_message(self, message: Message) -> bytes:
         """Return a message as JSON, without the line's end."""
+        if isinstance(message, StateMessage):
+            # Its own way would copy all of the state first.
+            return self._encoder.encode({"type": "STATE", "value": message.value})
         return self._encoder.encode(message.to_dict())
 
     def write_message(self, message: Message) -> None:
@@ -66,6 +73,9 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
                 written yet are kept for `close`.
         """
         line = self.serialize_message(message)
+        if isinstance(message, StateMessage):
+            self.state_bytes += len(line)
+            self.last_state_bytes = len(line)
         if len(self._lines) + len(line) >= ATOMIC_BYTES:
             self.flush()
         self._lines += line
@@ -107,7 +117,7 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         Returns:
             Whether everything was written.
         """
-        self._patience_until = time.monotonic() + PATIENCE_SECONDS
+        self._is_patient = True
         try:
             self.flush()
             if message is not None:
@@ -116,13 +126,23 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             return False
         return True
 
+    def check(self) -> None:
+        """Look whether there is still a reader; for a run that has nothing to write just now.
+
+        Raises:
+            Ended: When there is none.
+        """
+        descriptor = _descriptor(sys.stdout)
+        if descriptor is not None and _poll(descriptor, 0) & _GONE:
+            raise Ended(READER_IS_GONE, 1)
+
     def flush(self) -> None:
         """Write the lines that are held back.
 
         Raises:
             Ended: As `write_message`.
         """
-        if self._end and self._patience_until is None:
+        if self._end and not self._is_patient:
             raise self._end
         if not self._lines:
             return
@@ -140,19 +160,35 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
                 del self._lines[:written]
         except BrokenPipeError:
             self._lines.clear()
-            raise Ended("The reader of the output is gone", 1) from None
+            raise Ended(READER_IS_GONE, 1) from None
 
     def _wait(self, descriptor: int) -> None:
-        if not hasattr(select, "poll"):  # pragma: no cover - Windows
-            return
-        poll = select.poll()
-        poll.register(descriptor, select.POLLOUT)
-        while not poll.poll(POLL_MILLISECONDS):
-            if self._patience_until is not None:
-                if time.monotonic() > self._patience_until:
+        """Wait until the reader takes something."""
+        begin = time.monotonic()
+        while not _poll(descriptor, POLL_MILLISECONDS):
+            if self._is_patient:
+                if time.monotonic() - begin > PATIENCE_SECONDS:
                     raise self._end or Ended("The reader of the output takes nothing", 1)
             elif self._end:
                 raise self._end
+
+
+if hasattr(select, "poll"):
+    _GONE = select.POLLERR | select.POLLHUP
+
+    def _poll(descriptor: int, milliseconds: int) -> int:
+        """Wait until it can be written to, and return what is so; `_GONE` may be among it."""
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        return sum(event for _, event in poll.poll(milliseconds))
+
+else:  # pragma: no cover - Windows
+    _GONE = 0
+
+    def _poll(descriptor: int, milliseconds: int) -> int:
+        """Say that it can be written to: nothing tells."""
+        del descriptor, milliseconds
+        return 1
 
 
 def _descriptor(stream: t.TextIO) -> int | None:

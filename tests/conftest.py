@@ -1,1 +1,39 @@
 """What all tests share."""
+
+from __future__ import annotations
+
+import shutil
+import typing as t
+
+import pytest
+
+from documents import ROOT, code, read
+from project import TAP, new_project
+from warehouse import serve_postgres
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from project import Project
+    from warehouse import Postgres
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server; whoever uses it loads into a schema of their own."""
+    with serve_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A Meltano project as the README describes it, with the examples, installed.
+
+    Each test keeps its files and its state in a folder of its own, see `project.variables`.
+    """
+    project = new_project(tmp_path_factory.mktemp("project"))
+    shutil.copytree(ROOT / "examples", project.folder / "examples")
+    with (project.folder / "meltano.yml").open("a", encoding="utf-8") as file:
+        file.write(code(read("README.md"), "include") + "\n")
+    project.succeed("install", TAP, "target-jsonl", "target-csv", "target-postgres")
+    return project

@@ -222,6 +222,7 @@ def run_process(
     *arguments: str,
     state: dict[str, t.Any] | None = None,
     env: dict[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Outcome:
     """Run the tap as a user does: in a process of its own.
 
@@ -231,6 +232,7 @@ def run_process(
         *arguments: More of its command line.
         state: A state from before.
         env: Its environment; None: this process's.
+        cwd: Its working folder; None: this process's.
     """
     done = subprocess.run(
         command(config, folder, *arguments, state=state),
@@ -239,6 +241,7 @@ def run_process(
         check=False,
         timeout=120,
         env=env,
+        cwd=cwd,
     )
     messages = []
     for line in done.stdout.splitlines():

@@ -17,6 +17,7 @@ from tap_zoho_campaigns_recipients.errors import (
     CampaignRefused,
     InsufficientPrivileges,
     MissingParameter,
+    OtherFormat,
     RangeTooLarge,
     TapError,
     Throttled,
@@ -679,7 +680,7 @@ def test_other_format() -> None:
         (SAMPLE_XML, "json", "getcampaignrecipientsdata was asked for json, answered xml"),
     ]:
         error = failure(sample, response_format=response_format)
-        assert type(error) is BadAnswer
+        assert type(error) is OtherFormat
         assert str(error).startswith(says)
 
 

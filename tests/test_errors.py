@@ -9,6 +9,8 @@ import subprocess
 import typing as t
 
 import pytest
+
+from sandbox import Sandbox, make_account, make_campaign
 from support import (
     DETAILS,
     LISTING,
@@ -23,8 +25,6 @@ from support import (
     run_tap,
     settings,
 )
-
-from sandbox import Sandbox, make_account, make_campaign
 from tap_zoho_campaigns_recipients.errors import (
     BadAnswer,
     InsufficientPrivileges,

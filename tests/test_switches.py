@@ -6,16 +6,15 @@ import random
 import typing as t
 
 import pytest
+
+from sandbox import POSITIONS, Sandbox, make_account, make_campaign
 from support import RECIPIENT_ACTIONS, FakeClock, legacy, run_tap, settings
 from truth import PROFILE, expected_list, in_order, sent_campaigns
 
-from sandbox import POSITIONS, Sandbox, make_account, make_campaign
-
 if t.TYPE_CHECKING:
+    from sandbox import Account
     from support import Outcome
     from truth import Record
-
-    from sandbox import Account
 
 Positions = dict[str, t.Any]
 

@@ -1,0 +1,249 @@
+"""Finding the campaigns of a run: from the listing, from details, or by key alone."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from tap_zoho_campaigns_recipients.answers import Endpoint
+from tap_zoho_campaigns_recipients.bookmarks import Listed, mark
+from tap_zoho_campaigns_recipients.campaigns import (
+    LISTING_PAGE_ROWS,
+    SENT_STATUS,
+    Campaign,
+    add_details,
+    campaign_from_listing,
+    half,
+    half_keys,
+)
+from tap_zoho_campaigns_recipients.errors import (
+    CampaignRefused,
+    RangeTooLarge,
+    RunFailed,
+    UnexpectedCode,
+)
+from tap_zoho_campaigns_recipients.parallel import ENDS_THE_RUN
+from tap_zoho_campaigns_recipients.reading import IndexIgnored, PageLengths, Reading, Row
+
+if t.TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping, Sequence
+
+    from tap_zoho_campaigns_recipients.answers import Answer
+    from tap_zoho_campaigns_recipients.parallel import Requests
+    from tap_zoho_campaigns_recipients.plans import StreamPlan
+    from tap_zoho_campaigns_recipients.settings import Settings
+    from tap_zoho_campaigns_recipients.window import Window
+
+MAX_CLOCK_DIFFERENCE_SECONDS = 3600
+
+IGNORES_INDEX = (
+    "Zoho answers {} with the same page whatever fromindex says: the list cannot be read"
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """The campaigns of a run."""
+
+    campaigns: list[Campaign] = field(default_factory=list)
+    """Oldest first, a test half before the campaign it belongs to."""
+    in_order: list[Campaign] = field(default_factory=list)
+    """The same in the order of reading."""
+    is_whole: bool = False
+    """Whether all campaigns that there are were listed, under no filter but `start_date`."""
+    listed: list[Listed] = field(default_factory=list)
+    """All campaigns that were sent, as the state knows them."""
+    keys: set[str] = field(default_factory=set)
+    """The keys of all that there are, sent or not."""
+    lacks_details: bool = False
+    """Whether there may be test halves that are not known."""
+
+
+class Discovery:
+    """Finds a run's campaigns."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        requests: Requests,
+        window: Window,
+        plans: Sequence[StreamPlan],
+        logger: logging.Logger,
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            settings: Which campaigns are wanted.
+            requests: Sends requests.
+            window: The engagement window.
+            plans: The selected streams: what all of them have finished costs no request.
+            logger: For warnings.
+        """
+        self._settings = settings
+        self._requests = requests
+        self._window = window
+        self._plans = plans
+        self._logger = logger
+        self._found = Found()
+
+    def find(self) -> Found:
+        """Find the campaigns to read.
+
+        Raises:
+            TapError: Where the listing cannot be had and no keys are given, or nothing can.
+        """
+        listed = {campaign.key: campaign for campaign in self._listing()}
+        self._compare_clocks()
+        chosen = self._chosen(listed)
+        self._ask_details([each for each in chosen if not each.is_listed], listed)
+        chosen = [each for each in chosen if self._is_in_time(each)]
+        self._ask_details([each for each in chosen if each.is_ab and each.halves is None], listed)
+        by_key = {each.key: each for each in chosen}
+        for parent in chosen:
+            by_key.update({each.key: each for each in parent.halves or ()})
+        found = self._found
+        found.campaigns = sorted(by_key.values(), key=_age)
+        found.in_order = sorted(found.campaigns, key=self._turn)
+        found.keys = {*listed, *by_key}
+        found.listed = [
+            Listed(mark(each.key), each.listed_ms, hides_others=each.lacks_halves)
+            for each in {**listed, **by_key}.values()
+            if each.status.lower() == SENT_STATUS or each.parent_key
+        ]
+        return found
+
+    def is_unread(self, campaign: Campaign) -> bool:
+        """Whether any selected stream still reads the campaign."""
+        if not self._plans:
+            return not self._window.is_closing(campaign)
+        return not all(plan.is_finished(campaign) for plan in self._plans)
+
+    def _listing(self) -> list[Campaign]:
+        reading: Reading[Campaign | None] = Reading(PageLengths(LISTING_PAGE_ROWS))
+        campaigns: list[Campaign | None] = []
+        try:
+            while not reading.done:
+                campaigns += self._listing_page(reading)
+        except IndexIgnored:
+            raise RunFailed(IGNORES_INDEX.format(Endpoint.LISTING)) from None
+        except (UnexpectedCode, CampaignRefused) as error:
+            if not self._settings.campaign_keys or isinstance(error, ENDS_THE_RUN):
+                raise
+            self._logger.warning(
+                "The campaigns cannot be listed, only campaign_keys are read: %s", error
+            )
+            return []
+        self._found.is_whole = not self._settings.campaign_keys and not reading.unstable
+        return [campaign for campaign in campaigns if campaign is not None]
+
+    def _listing_page(self, reading: Reading[Campaign | None]) -> list[Campaign | None]:
+        asked = reading.lengths.asked
+        parameters = {
+            "status": SENT_STATUS,
+            "sort": "desc",
+            "fromindex": str(reading.index),
+            "range": str(asked),
+        }
+        try:
+            answer = self._requests.call(Endpoint.LISTING, parameters)
+        except RangeTooLarge:
+            if not reading.lengths.halve(asked):
+                raise
+            return []
+        reading.expected = answer.total
+        page: list[Row[Campaign | None]] = []
+        for row in answer.rows:
+            campaign = campaign_from_listing(row)
+            page.append(
+                Row(repr(row), None, None)
+                if campaign is None
+                else Row(campaign.key, campaign.key, campaign)
+            )
+        return reading.feed(asked, page)
+
+    def _compare_clocks(self) -> None:
+        """Close no campaign where the machine's clock is wrong."""
+        difference = self._requests.client.clock_difference_seconds or 0.0
+        if abs(difference) > MAX_CLOCK_DIFFERENCE_SECONDS:
+            self._window.closes = False
+            self._logger.warning(
+                "The machine's clock is %.1f hours %s Zoho's: no campaign is closed in this run. "
+                "Set the clock right",
+                abs(difference) / 3600,
+                "behind" if difference > 0 else "ahead of",
+            )
+
+    def _chosen(self, listed: Mapping[str, Campaign]) -> list[Campaign]:
+        if not self._settings.campaign_keys:
+            return [each for each in listed.values() if each.status.lower() == SENT_STATUS]
+        chosen = [listed.get(key) or Campaign(key) for key in self._settings.campaign_keys]
+        for campaign in chosen:
+            campaign.is_named = True
+        return chosen
+
+    def _ask_details(self, campaigns: Sequence[Campaign], listed: Mapping[str, Campaign]) -> None:
+        """Ask for the test halves of A/B campaigns, and for what the listing does not show."""
+        unread = [campaign for campaign in campaigns if self.is_unread(campaign)]
+        for campaign in unread:
+            parameters = {"campaignkey": campaign.key}
+            if campaign.kind:
+                parameters["campaigntype"] = campaign.kind
+            self._requests.send(campaign, Endpoint.DETAILS, parameters)
+        without_kind = []
+        for _ in unread:
+            campaign, answer, error = self._requests.next()
+            if answer is None:
+                self._found.lacks_details = True
+                self._logger.warning("No details of a campaign. %s", error)
+                continue
+            if not campaign.kind and not campaign.is_listed:
+                without_kind.append(campaign)
+            self._add_details(campaign, answer, listed)
+        tests = [campaign for campaign in without_kind if campaign.is_ab and not campaign.halves]
+        if tests:
+            # An A/B campaign shows its test halves only where its type was asked for.
+            self._ask_details(tests, listed)
+
+    def _add_details(
+        self, campaign: Campaign, answer: Answer, listed: Mapping[str, Campaign]
+    ) -> None:
+        if not campaign.is_listed:
+            add_details(campaign, answer.document)
+        if campaign.is_ab:
+            keys = half_keys(answer.document)
+            campaign.halves = [half(campaign, key, listed.get(key)) for key in keys]
+
+    def _is_in_time(self, campaign: Campaign) -> bool:
+        """Whether `start_date` lets a campaign through; one that is open in the state always is."""
+        start_ms, sent_ms = self._settings.start_ms, campaign.sent_at_the_latest_ms
+        if start_ms is None or sent_ms is None or sent_ms >= start_ms:
+            return True
+        return any(plan.state and campaign.key in plan.state.partitions for plan in self._plans)
+
+    def _turn(self, campaign: Campaign) -> int:
+        """Return when a campaign's turn is: open ones come first, each kind as old as they are.
+
+        Campaigns that are past their window and could not be read before come last: they may be
+        deleted, and three of them without a report would have the run ask for no other.
+        """
+        if not self._window.is_closing(campaign):
+            return 0
+        return 2 if self._was_left_out(campaign.parent_key or campaign.key) else 1
+
+    def _was_left_out(self, key: str) -> bool:
+        """Whether a campaign could not be read when others of its time were."""
+        return any(
+            mark(key) in plan.state.finished.without
+            for plan in self._plans
+            if plan.state is not None and plan.state.finished.without
+        )
+
+
+def _age(campaign: Campaign) -> tuple[bool, int, str, bool]:
+    return (
+        campaign.sent_ms is None,
+        campaign.sent_ms or 0,
+        campaign.parent_key or campaign.key,
+        campaign.parent_key is None,
+    )

@@ -1,0 +1,612 @@
+"""Whatever a server answers ends in rows, or in one clear error: nothing breaks, nothing hangs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+import urllib.request
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker
+
+from sandbox import Sandbox, make_account, make_campaign
+from support import (
+    DETAILS,
+    LISTING,
+    RECIPIENTS,
+    REPORT,
+    FakeClock,
+    command,
+    run_tap,
+    settings,
+)
+from tap_zoho_campaigns_recipients.answers import Endpoint, read_answer
+from tap_zoho_campaigns_recipients.campaigns import (
+    Campaign,
+    add_details,
+    campaign_from_listing,
+    campaign_record,
+    half_keys,
+    report_record,
+)
+from tap_zoho_campaigns_recipients.errors import BadAnswer, RunFailed, TapError, TokenRefused
+from tap_zoho_campaigns_recipients.records import RecordMaker
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support import Outcome
+
+TOKEN = "token"
+SCHEMAS = {
+    path.stem: json.loads(path.read_text(encoding="utf-8"))
+    for path in (Path(__file__).parents[1] / "schemas").glob("*.json")
+}
+KEY = "3zhostile"
+LONGEST_LINE_CHARACTERS = 2_000
+NO_LINE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\u202e]")
+"""What ends a line somewhere, or turns it round."""
+VALIDATORS = {
+    name: Draft202012Validator(schema, format_checker=FormatChecker())
+    for name, schema in SCHEMAS.items()
+}
+LONGEST_RUN_SECONDS = 10
+
+DEEP: t.Any = None
+for _ in range(300):
+    DEEP = [DEEP]
+
+WRONG: tuple[t.Any, ...] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**30,
+    1e300,
+    "",
+    "text",
+    "null",
+    "-1",
+    "9" * 400,
+    "a\x00b\nc\x1b[31md\u2028e\u202ef",
+    "'; drop table campaigns; --",
+    [],
+    {},
+    [None],
+    [[]],
+    ["text", 7, {}],
+    {"a": {"b": None}},
+    DEEP,
+)
+"""What may stand where something else belongs."""
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Tells the time to both the tap and the sandbox."""
+    return FakeClock()
+
+
+@pytest.fixture
+def zoho(clock: FakeClock) -> Iterator[Sandbox]:
+    """An account of one A/B campaign."""
+    account = make_account(0, now=clock.now)
+    make_campaign(
+        account,
+        recipients=40,
+        opened=4,
+        clicked=2,
+        type="abtesting",
+        key=KEY,
+        sent_at=clock.now - 86_400,
+    )
+    with Sandbox(account, clock=clock) as it:
+        yield it
+
+
+def honest(zoho: Sandbox, endpoint: str, form: str = "JSON", action: str = "openedcontacts") -> t.Any:
+    """Return what the sandbox answers, as an honest server would: parsed where it is JSON."""
+    query = f"resfmt={form}&campaignkey={KEY}&action={action}&campaigntype=abtesting&status=sent"
+    request = urllib.request.Request(
+        f"{zoho.url}/api/v1.1/{endpoint}?{query}",
+        method="POST",
+        headers={"Authorization": f"Zoho-oauthtoken {zoho.account.access_token}"},
+    )
+    with urllib.request.urlopen(request) as response:
+        body = response.read()
+    return json.loads(body) if form == "JSON" else body
+
+
+def run(zoho: Sandbox, clock: FakeClock, **how: t.Any) -> Outcome:
+    """Run the tap, and see that it ends in time, in whole lines, and with no more than an error."""
+    begin = time.monotonic()
+    streams = how.pop("streams", ["campaign_reports", "campaigns", "opened_contacts"])
+    config = settings(zoho, **{"max_parallel_requests": 1, "campaign_keys": [KEY], **how})
+    if how.get("campaign_keys") == []:
+        del config["campaign_keys"]
+    outcome = run_tap(config, streams=streams, clock=clock.fresh(), level=logging.DEBUG)
+    assert time.monotonic() - begin < LONGEST_RUN_SECONDS
+    for line in [*outcome.log, str(outcome.error)]:
+        assert not NO_LINE.search(line), line[:300]
+        assert len(line) < LONGEST_LINE_CHARACTERS, line[:300]
+        assert "Traceback" not in line
+    for stream, rows in outcome.records.items():
+        for row in rows:
+            VALIDATORS[stream].validate(row)
+    return outcome
+
+
+def answer(zoho: Sandbox, endpoint: str, body: t.Any, **how: t.Any) -> None:
+    """Have the sandbox answer with this and nothing else, from now on."""
+    zoho.faults.clear()
+    text = body if isinstance(body, bytes) else json.dumps(body).encode()
+    zoho.faults.add("body", endpoint=endpoint, body=text, times=10**6, **how)
+
+
+def places(value: t.Any, path: tuple[t.Any, ...] = ()) -> Iterator[tuple[t.Any, ...]]:
+    """Yield where anything stands in a document: all of it, each member, each first item."""
+    yield path
+    if isinstance(value, dict):
+        for name, member in value.items():
+            yield from places(member, (*path, name))
+    elif isinstance(value, list) and value:
+        yield from places(value[0], (*path, 0))
+
+
+def spoilt(document: t.Any, path: tuple[t.Any, ...], value: t.Any) -> t.Any:
+    """Return a document with something else in one place."""
+    if not path:
+        return value
+    changed = copy.copy(document)
+    changed[path[0]] = spoilt(document[path[0]], path[1:], value)
+    return changed
+
+
+# Wrong types
+
+
+@pytest.mark.parametrize("endpoint", [RECIPIENTS, LISTING, REPORT, DETAILS])
+def test_wrong_types_around_the_rows(zoho: Sandbox, clock: FakeClock, endpoint: str) -> None:
+    """Whatever stands at any place of an envelope, the run ends in rows or in one line."""
+    document = honest(zoho, endpoint)
+    keys = [] if endpoint == LISTING else [KEY]
+    for path in places(document):
+        if len(path) > 2 and endpoint in {RECIPIENTS, LISTING}:
+            continue  # these are the rows' own
+        for value in WRONG[len(path) % 3 :: 3]:
+            answer(zoho, endpoint, spoilt(document, path, value))
+            outcome = run(zoho, clock, campaign_keys=keys)
+            if endpoint in {REPORT, DETAILS}:
+                assert outcome.error is None
+                rows = [row for row in outcome.keys("opened_contacts") if row[0] == KEY]
+                assert len(rows) == 4
+
+
+def test_wrong_types_in_the_listing(zoho: Sandbox, clock: FakeClock) -> None:
+    """A value of a campaign that cannot be read is null, and the campaign is read all the same."""
+    document = honest(zoho, LISTING)
+    (row,) = document["recent_campaigns"]
+    rows = [
+        {**row, "campaign_key": f"{KEY}{number}-{place}", name: value, "campaigntype": "normal"}
+        for number, name in enumerate(sorted({*row} - {"campaign_key", "campaign_status"}))
+        for place, value in enumerate(WRONG)
+    ]
+    document |= {"recent_campaigns": rows, "total_record_count": len(rows)}
+    answer(zoho, LISTING, document)
+    outcome = run(zoho, clock, campaign_keys=[], streams=["campaigns"])
+    assert outcome.error is None
+    campaigns = {each["campaign_key"]: each for each in outcome.records["campaigns"]}
+    assert campaigns.keys() == {each["campaign_key"] for each in rows}
+    for each in rows:
+        record = campaigns[each["campaign_key"]]
+        if each["sent_time_gmt"] in ("text", [], True, 1.5):
+            assert record["sent_time_utc"] is None
+            assert record["sent_time"] is not None
+
+
+def test_campaigns_without_a_usable_key(zoho: Sandbox, clock: FakeClock) -> None:
+    """A listed campaign whose key is none is left out; the others are read."""
+    document = honest(zoho, LISTING)
+    (row,) = document["recent_campaigns"]
+    wrong = [value for value in WRONG if not isinstance(value, bool | int | str)]
+    rows = [*[{**row, "campaign_key": value} for value in [*wrong, "", "null"]], row, {}, {"a": DEEP}]
+    document |= {"recent_campaigns": rows, "total_record_count": str(len(rows))}
+    answer(zoho, LISTING, document)
+    outcome = run(zoho, clock, campaign_keys=[], streams=["campaigns"])
+    assert outcome.error is None
+    assert KEY in {each["campaign_key"] for each in outcome.records["campaigns"]}
+
+
+@pytest.mark.parametrize("key", ["a\nb", "\x1b[2J", "x" * 1_000_000, "\u202e", "a&action=b#", "../.."])
+def test_strange_campaign_key(zoho: Sandbox, clock: FakeClock, key: str) -> None:
+    """A key is sent as it came, and shown in no line as more than a word."""
+    document = honest(zoho, LISTING)
+    document["recent_campaigns"][0] |= {"campaign_key": key, "campaign_name": key}
+    answer(zoho, LISTING, document)
+    outcome = run(zoho, clock, campaign_keys=[])
+    assert {each.campaign_key for each in zoho.requests if each.endpoint == RECIPIENTS} <= {key}
+    # There is no such campaign in the sandbox, or no server takes such a request.
+    assert not outcome.records["opened_contacts"]
+
+
+def test_wrong_types_in_rows(zoho: Sandbox, clock: FakeClock) -> None:
+    """A value of a row that cannot be read is null and stands under `custom_fields`."""
+    for action, stream in (("clickedcontacts", "clicked_contacts"), ("openedcontacts", "opened_contacts")):
+        document = honest(zoho, RECIPIENTS, action=action)
+        row = {**document["list_of_details"][0], "contactfn": "A", "firstname": "B", "phone": "1"}
+        rows = [
+            {**row, "contactid": f"{number}", "contactemailaddress": f"{number}@b.example", name: value}
+            for number, (name, value) in enumerate(
+                (name, value) for name in row for value in WRONG
+            )
+        ]
+        answer(zoho, RECIPIENTS, {**document, "list_of_details": rows}, campaign_key=KEY, action=action)
+        outcome = run(zoho, clock, streams=[stream], page_size=1000)
+        assert outcome.error is None
+        arrived = [row for row in outcome.records[stream] if row["campaign_key"] == KEY]
+        assert len(arrived) == len(rows)
+        for sent, record in zip(rows, arrived, strict=True):
+            value = sent["phone"]
+            if isinstance(value, dict | list):
+                assert record["phone"] is None
+                if value is not DEEP:
+                    assert "phone" in record["custom_fields"]
+        (warning,) = (line for line in outcome.warnings if "custom_fields" in line)
+        assert "sent_time" in warning
+        assert "phone" in warning
+
+
+def test_rows_that_are_no_objects(zoho: Sandbox, clock: FakeClock) -> None:
+    """They are counted, warned about and left out; the others arrive."""
+    document = honest(zoho, RECIPIENTS)
+    rows = document["list_of_details"]
+    strange = [each for value in WRONG if not isinstance(value, dict) for each in (value, rows[0])]
+    answer(zoho, RECIPIENTS, {**document, "list_of_details": [*strange, *rows[1:]]}, campaign_key=KEY)
+    outcome = run(zoho, clock)
+    assert outcome.error is None
+    arrived = [row for row in outcome.keys("opened_contacts") if row[0] == KEY]
+    assert len(arrived) == len(rows)
+    assert any(f"{len(strange) // 2} rows are not objects" in line for line in outcome.warnings)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        *({"access_token": value} for value in WRONG),
+        {"access_token": "a\r\nX-Injected: yes"},
+        {"access_token": "é"},
+        *WRONG,
+        *({"error": value} for value in WRONG),
+        {"error": "invalid_code\nERROR made up", "error_description": "\x1b[31m" * 5_000},
+    ],
+    ids=lambda document: ascii(document)[:30],
+)
+def test_answers_of_the_accounts_server(zoho: Sandbox, clock: FakeClock, document: t.Any) -> None:
+    """An answer without a token that can be sent ends the run in one line, and nothing is sent."""
+    answer(zoho, TOKEN, document)
+    outcome = run(zoho, clock)
+    token = document.get("access_token") if isinstance(document, dict) else None
+    if isinstance(token, str) and token and token.isascii() and token.isprintable():
+        assert not isinstance(outcome.error, TokenRefused)
+        return
+    assert isinstance(outcome.error, TokenRefused)
+    assert [each.endpoint for each in zoho.requests if each.endpoint != TOKEN] == []
+
+
+@pytest.mark.parametrize("life", [*WRONG, float("nan"), float("inf"), -(10**400), "1e999", "nan"], ids=ascii)
+def test_lifetime_of_a_token(zoho: Sandbox, clock: FakeClock, life: t.Any) -> None:
+    """Whatever is said about its life, a good token is used."""
+    answer(zoho, TOKEN, {"access_token": zoho.account.access_token, "expires_in": life})
+    outcome = run(zoho, clock)
+    assert outcome.error is None
+    assert zoho.calls(TOKEN) == 1
+
+
+# Bodies that are built to do harm
+
+
+def bomb(name: bytes = b"lol") -> bytes:
+    """Return XML that unpacks to gigabytes."""
+    entities = [b'<!ENTITY %s0 "%s">' % (name, name)]
+    for level in range(1, 12):
+        inside = (b"&%s%d;" % (name, level - 1)) * 10
+        entities.append(b'<!ENTITY %s%d "%s">' % (name, level, inside))
+    return (
+        b'<?xml version="1.0"?><!DOCTYPE r [' + b"".join(entities) + b"]>"
+        b'<response><code>0</code><contacts><contact><fl val="contact_email">'
+        b"&%s11;</fl></contact></contacts></response>" % name
+    )
+
+
+@pytest.mark.parametrize("form", ["json", "xml"])
+def test_xml_bomb(zoho: Sandbox, clock: FakeClock, form: str) -> None:
+    """A document type is refused before anything in it is unpacked."""
+    answer(zoho, RECIPIENTS, bomb())
+    outcome = run(zoho, clock, response_format=form)
+    assert isinstance(outcome.error, BadAnswer)
+    assert "document type" in str(outcome.error)
+    assert zoho.calls(RECIPIENTS) == 5
+
+
+@pytest.mark.parametrize(
+    "declaration",
+    [
+        '<!DOCTYPE r SYSTEM "{url}">',
+        '<!DOCTYPE r [<!ENTITY a SYSTEM "{url}">]>',
+        '<!DOCTYPE r [<!ENTITY % a SYSTEM "{url}"> %a;]>',
+        '<!DOCTYPE r PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "{url}">',
+        '<?xml-stylesheet href="{url}"?>',
+    ],
+)
+def test_nothing_outside_is_fetched(zoho: Sandbox, clock: FakeClock, declaration: str) -> None:
+    """No answer makes the tap fetch anything from elsewhere, nor a file into a record."""
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.settimeout(0.05)
+        for url in (f"http://127.0.0.1:{elsewhere.getsockname()[1]}/x", "file:///etc/passwd"):
+            xml = honest(zoho, RECIPIENTS, "XML")
+            body = declaration.replace("{url}", url).encode() + xml[xml.index(b"<response") :]
+            answer(zoho, RECIPIENTS, body.replace(b"<code>0", b"<x>&a;</x><code>0"))
+            outcome = run(zoho, clock, response_format="xml")
+            assert isinstance(outcome.error, BadAnswer)
+            assert "root:" not in str(outcome.records)
+        with pytest.raises(TimeoutError):
+            elsewhere.accept()
+
+
+LEVELS = 400_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * LEVELS,
+        b'{"a":' * LEVELS,
+        b'{"code":"0","list_of_details":' + b"[" * LEVELS + b"]" * LEVELS + b"}",
+        b"<response>" * LEVELS,
+        b"<response><code>0</code>" + b"<a>" * LEVELS + b"</a>" * LEVELS + b"</response>",
+        b"<a " + b'b="c" ' * LEVELS + b"/>",
+        b"<!--" + b"-" * LEVELS,
+        b"<![CDATA[" * LEVELS,
+        b"&" * LEVELS,
+        b'{"code":"' + b"\\" * LEVELS,
+        b"\xff\xfe" * LEVELS,
+        '{"code":"0"}'.encode("utf-16"),
+        '<?xml version="1.0" encoding="utf-16"?><response><code>0</code></response>'.encode("utf-16"),
+        b'<?xml version="1.0" encoding="utf-7"?><response><code>0</code></response>',
+        b"\x00" * LEVELS,
+        b"\x1f\x8b" + b"\x00" * 100,
+        b"%PDF-1.7",
+        b"NaN",
+        b'{"code":NaN}',
+        b'{"code":"0","list_of_details":[' + b'{"contactid":"1"},' * 1000,
+    ],
+    ids=lambda body: ascii(body[:40]),
+)
+def test_bodies_that_are_none(zoho: Sandbox, clock: FakeClock, body: bytes) -> None:
+    """Deep nesting, other encodings and plain noise are asked for again, then end in one line."""
+    for form in ("json", "xml"):
+        zoho.reset_log()
+        answer(zoho, RECIPIENTS, body)
+        outcome = run(zoho, clock, response_format=form)
+        assert isinstance(outcome.error, BadAnswer)
+        assert zoho.calls(RECIPIENTS) == 5
+        assert not outcome.records["opened_contacts"]
+
+
+@pytest.mark.parametrize("endpoint", [REPORT, DETAILS])
+def test_noise_for_what_is_not_needed(zoho: Sandbox, clock: FakeClock, endpoint: str) -> None:
+    """Where report or details are noise, the lists are read whole all the same."""
+    for body in (bomb(), b"[" * LEVELS, b"\xff", b'{"campaign-reports":[{"opens_count":"-9"}]}'):
+        answer(zoho, endpoint, body)
+        outcome = run(zoho, clock)
+        assert outcome.error is None
+        assert len([row for row in outcome.keys("opened_contacts") if row[0] == KEY]) == 4
+
+
+@pytest.mark.parametrize("name", ["opens_count", "emails_sent_count", "unopened"])
+def test_counts_that_mislead(zoho: Sandbox, clock: FakeClock, name: str) -> None:
+    """A count that is far too high, negative or none costs calls, and no row."""
+    document = honest(zoho, REPORT)
+    (stream, rows) = ("opened_contacts", 4)
+    for count in ("999999999999999", "-5", "4.5", "1e9", "0", "٣", "1_000", " 7 "):
+        document["campaign-reports"][0][name] = count
+        answer(zoho, REPORT, document, campaign_key=KEY)
+        zoho.reset_log()
+        outcome = run(zoho, clock, max_parallel_requests=8, page_size=2)
+        assert outcome.error is None
+        assert len([row for row in outcome.keys(stream) if row[0] == KEY]) == rows
+        assert zoho.calls(RECIPIENTS, campaign_key=KEY) < 30
+
+
+# Long values and control characters
+
+
+LONG = "lång " * 300_000
+CONTROL = "".join(chr(code) for code in [*range(1, 32), 127, 0x85, 0x2028, 0x2029, 0x202E, 0xFEFF])
+
+
+def test_long_values(zoho: Sandbox, clock: FakeClock) -> None:
+    """Values of a megabyte arrive whole, and show up in no line of the log."""
+    document = honest(zoho, RECIPIENTS)
+    for row in document["list_of_details"]:
+        row |= {"phone": LONG, "contactfn": LONG, LONG: "x", "openreports": LONG}
+    answer(zoho, RECIPIENTS, {**document, "message": LONG}, campaign_key=KEY)
+    outcome = run(zoho, clock)
+    assert outcome.error is None
+    rows = [row for row in outcome.records["opened_contacts"] if row["campaign_key"] == KEY]
+    assert len(rows) == 4
+    for row in rows:
+        assert (row["phone"], row["first_name"], row["open_reports"]) == (LONG, LONG, None)
+        assert row["custom_fields"][LONG] == "x"
+
+
+def test_long_words_of_errors(zoho: Sandbox, clock: FakeClock) -> None:
+    """An error of a megabyte is one short line, whichever of its parts is long."""
+    for document in (
+        {"code": "13", "message": LONG},
+        {"code": LONG, "message": "no"},
+        {"status": "error", "Code": "6601", "message": LONG},
+        {"code": "13", "message": "no", LONG: LONG},
+    ):
+        answer(zoho, RECIPIENTS, document)
+        assert isinstance(run(zoho, clock).error, RunFailed)
+
+
+def test_control_characters(zoho: Sandbox, clock: FakeClock) -> None:
+    """In a value they arrive as they are, but for NUL; in a log they are spaces."""
+    document = honest(zoho, RECIPIENTS)
+    first, *others = document["list_of_details"]
+    first |= {"phone": CONTROL, "contactln": "a\0b", CONTROL: CONTROL}
+    answer(zoho, RECIPIENTS, {**document, "list_of_details": [first, *others]}, campaign_key=KEY)
+    outcome = run(zoho, clock)
+    assert outcome.error is None
+    (row,) = (
+        row
+        for row in outcome.records["opened_contacts"]
+        if row["contact_id"] == first["contactid"] and row["campaign_key"] == KEY
+    )
+    assert (row["phone"], row["last_name"]) == (CONTROL, "a\ufffdb")
+    assert row["custom_fields"][CONTROL] == CONTROL
+    answer(zoho, RECIPIENTS, {"code": f"1{CONTROL}3", "message": f"a{CONTROL}b"})
+    assert isinstance(run(zoho, clock).error, RunFailed)
+
+
+def test_names_of_fields(zoho: Sandbox, clock: FakeClock) -> None:
+    """Ten thousand fields, or fields with the names of ours, do no harm."""
+    document = honest(zoho, RECIPIENTS)
+    first, second, *_ = document["list_of_details"]
+    first |= {f"field {number}": str(number) for number in range(10_000)}
+    second |= dict.fromkeys(("campaign_key", "list_read_at", "custom_fields", "action", ""), "x")
+    answer(zoho, RECIPIENTS, document, campaign_key=KEY)
+    outcome = run(zoho, clock)
+    assert outcome.error is None
+    rows = {row["contact_id"]: row for row in outcome.records["opened_contacts"] if row["campaign_key"] == KEY}
+    assert len(rows) == 4
+    assert len(rows[first["contactid"]]["custom_fields"]) >= 10_000
+    assert rows[second["contactid"]]["custom_fields"]["campaign_key"] == "x"
+
+
+# Memory
+
+
+MEASURED = """
+import resource, sys
+from tap_zoho_campaigns_recipients.tap import TapZohoCampaignsRecipients
+try:
+    TapZohoCampaignsRecipients.cli(sys.argv[1:])
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss has other units elsewhere")
+def test_memory(zoho: Sandbox, tmp_path: Path) -> None:
+    """No answer takes much more memory than its own size."""
+
+    def peak_kib(body: bytes | None, form: str) -> int:
+        zoho.faults.clear()
+        if body is not None:
+            answer(zoho, RECIPIENTS, body)
+        config = settings(zoho, retry_wait=0, response_format=form, campaign_keys=[KEY])
+        words = command(config, tmp_path)
+        words[1:3] = ["-c", MEASURED]
+        done = subprocess.run(words, capture_output=True, check=False, timeout=120, env=os.environ)
+        assert b"Traceback" not in done.stderr
+        assert (done.returncode == 0) is (body is None)
+        return int(done.stderr.split()[-1])
+
+    usual = peak_kib(None, "json")
+    for body, form in (
+        (bomb(), "xml"),
+        (b"[" * 8_000_000, "json"),
+        (b'{"code":"0","list_of_details":[' + b"[]," * 1_000_000 + b"0]}", "json"),
+        (b"<response><code>0</code><x>" + b"x" * 8_000_000, "xml"),
+    ):
+        assert peak_kib(body, form) < usual + 200_000, body[:40]
+
+
+# Anything at all
+
+
+ENDPOINTS = (RECIPIENTS, LISTING, REPORT, DETAILS)
+strange = st.sampled_from(WRONG) | st.text(max_size=5) | st.integers() | st.floats(allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def samples() -> dict[str, t.Any]:
+    """What an honest server answers on each endpoint."""
+    account = make_account(0, now=1_790_000_000.0)
+    make_campaign(account, recipients=9, opened=4, clicked=2, type="abtesting", key=KEY)
+    with Sandbox(account) as zoho:
+        return {endpoint: honest(zoho, endpoint) for endpoint in ENDPOINTS}
+
+
+@hypothesis_settings(
+    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data(), endpoint=st.sampled_from(ENDPOINTS))
+def test_honest_answers_with_anything_in_them(
+    samples: dict[str, t.Any], data: st.DataObject, endpoint: str
+) -> None:
+    """An answer that is wrong in several places ends in records of the schema, or in one line."""
+    document = samples[endpoint]
+    for _ in range(data.draw(st.integers(1, 4))):
+        path = data.draw(st.sampled_from(list(places(document))))
+        document = spoilt(document, path, data.draw(strange))
+    body = json.dumps(document).encode()
+    try:
+        said = read_answer(Endpoint(endpoint), "json", 200, body)
+    except TapError as error:
+        assert not NO_LINE.search(str(error))  # noqa: PT017 - either end is right
+        return
+    for stream, record in made(endpoint, said.rows, said.document):
+        VALIDATORS[stream].validate(json.loads(msgspec.json.encode(record)))
+
+
+def made(
+    endpoint: str, rows: list[dict[str, t.Any]], document: dict[str, t.Any]
+) -> Iterator[tuple[str, dict[str, t.Any]]]:
+    """Yield the records that an answer is made into."""
+    if endpoint == RECIPIENTS:
+        maker = RecordMaker(
+            action="openedcontacts",
+            fields=list(SCHEMAS["opened_contacts"]["properties"]),
+            campaign_key=KEY,
+            parent_campaign_key=None,
+            skew_ms=28_800_000,
+            account_timezone=None,
+            response_format="json",
+            list_read_at="2026-02-14T08:00:00.000+00:00",
+        )
+        for row in rows:
+            record = maker.make(row)
+            hash(maker.identity(row, record))
+            if record is not None:
+                yield "opened_contacts", record
+    campaigns = [campaign_from_listing(row) for row in rows] if endpoint == LISTING else []
+    for campaign in campaigns:
+        if campaign is not None:
+            yield "campaigns", campaign_record(campaign)
+    if endpoint == REPORT:
+        properties = SCHEMAS["campaign_reports"]["properties"]
+        read_at = "2026-02-14T08:00:00.000+00:00"
+        yield "campaign_reports", report_record(Campaign(KEY), document, properties, read_at)
+    if endpoint == DETAILS:
+        campaign = Campaign(KEY)
+        add_details(campaign, document)
+        yield "campaigns", campaign_record(campaign)
+        assert all(isinstance(key, str) for key in half_keys(document))

@@ -1,0 +1,807 @@
+"""What is read again and what never is: runs that follow one another, as the campaigns age."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from sandbox import Account, Sandbox, make_campaign
+from support import (
+    DAY_S,
+    DETAILS,
+    LISTING,
+    RECIPIENT_ACTIONS,
+    RECIPIENTS,
+    REPORT,
+    FakeClock,
+    run_tap,
+    settings,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from sandbox import Campaign
+    from support import Outcome
+
+LISTS = tuple(RECIPIENT_ACTIONS)
+HOUR_S = 3600
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def account(clock: FakeClock) -> Account:
+    account = Account()
+    account.now = clock.time
+    return account
+
+
+@pytest.fixture
+def zoho(account: Account, clock: FakeClock) -> Iterator[Sandbox]:
+    with Sandbox(account, clock=clock) as it:
+        yield it
+
+
+def add(account: Account, name: str, days_ago: float, **shape: t.Any) -> Campaign:
+    """Have a campaign of twelve recipients sent so long ago."""
+    return make_campaign(account, name, key=name, days_ago=days_ago, **{"recipients": 12, **shape})
+
+
+def run(
+    zoho: Sandbox,
+    clock: FakeClock,
+    state: dict[str, t.Any] | None = None,
+    *,
+    streams: Iterable[str] | None = LISTS,
+    method: str | None = None,
+    fails: bool = False,
+    **changes: t.Any,
+) -> Outcome:
+    """Run the tap an hour later, with the log of requests empty."""
+    clock.advance(HOUR_S)
+    zoho.reset_log()
+    outcome = run_tap(
+        settings(zoho, **changes),
+        state=state,
+        streams=streams,
+        method=method,
+        clock=clock.fresh(),
+    )
+    assert (outcome.error is not None) is fails, outcome.error
+    return outcome
+
+
+def calls(zoho: Sandbox) -> dict[str, int]:
+    """Count the requests by endpoint, without those for tokens."""
+    counts = Counter(logged.endpoint for logged in zoho.requests if logged.endpoint != "token")
+    return dict(counts)
+
+
+def lists_asked(zoho: Sandbox) -> set[tuple[str, str]]:
+    """Return which lists were asked for: campaign key and action."""
+    return {
+        (logged.campaign_key or "", logged.action or "")
+        for logged in zoho.requests
+        if logged.endpoint == RECIPIENTS
+    }
+
+
+def campaigns_asked(zoho: Sandbox) -> set[str]:
+    """Return the campaigns that any request was about."""
+    return {logged.campaign_key for logged in zoho.requests if logged.campaign_key}
+
+
+def bookmarks(outcome: Outcome, stream: str) -> dict[str, dict[str, t.Any]]:
+    """Return a stream's partitions by campaign key."""
+    partitions = outcome.state["bookmarks"].get(stream, {}).get("partitions", [])
+    return {partition["context"]["campaign_key"]: partition for partition in partitions}
+
+
+def everything(zoho: Sandbox, *keys: str, streams: Iterable[str] = LISTS) -> set[tuple[str, ...]]:
+    """Return what the lists of these campaigns hold: stream, key and address of every row."""
+    return {
+        (stream, key, row["email"].lower())
+        for key in keys
+        for stream in streams
+        for row in zoho.account.rows(key, RECIPIENT_ACTIONS[stream])
+    }
+
+
+def delivered(*outcomes: Outcome) -> set[tuple[str, ...]]:
+    """Return what arrived: stream, key and address of every record."""
+    return {
+        (stream, *key)
+        for outcome in outcomes
+        for stream in outcome.records
+        if stream in RECIPIENT_ACTIONS
+        for key in outcome.keys(stream)
+    }
+
+
+def unopened(zoho: Sandbox, key: str = "news") -> str:
+    """Return somebody who has not opened a campaign."""
+    return str(zoho.account.rows(key, "unopenedcontacts")[0]["email"])
+
+
+def iso(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+# Open campaigns
+
+
+def test_late_open(zoho: Sandbox, clock: FakeClock) -> None:
+    """A contact who opens five days after the mail was sent is in the next run's records.
+
+    Zoho gives the row the same sent_time as all others.
+    """
+    campaign = add(zoho.account, "news", 0.1)
+    first = run(zoho, clock)
+    clock.advance(5 * DAY_S)
+    late = unopened(zoho).lower()
+    zoho.account.open("news", late)
+
+    second = run(zoho, clock, first.state)
+
+    assert ("news", late) not in first.keys("opened_contacts")
+    assert ("news", late) in second.keys("opened_contacts")
+    assert ("news", late) not in second.keys("unopened_contacts")
+    sent = {row["sent_time_utc"] for row in second.records["opened_contacts"]}
+    assert {datetime.fromisoformat(each).timestamp() for each in sent} == {campaign.sent_at}
+
+
+def test_nothing_changed(zoho: Sandbox, clock: FakeClock) -> None:
+    """Where nothing changed, 10 open and 30 closed campaigns cost ten reports and a listing."""
+    for number in range(10):
+        add(zoho.account, f"open {number}", number + 1)
+    for number in range(30):
+        add(zoho.account, f"closed {number}", 61 + number)
+    first = run(zoho, clock, streams=None)
+
+    second = run(zoho, clock, first.state, streams=None)
+
+    assert calls(zoho) == {LISTING: 1, REPORT: 10}
+    assert {stream: len(rows) for stream, rows in second.records.items()} == {
+        "campaigns": 40,
+        "campaign_reports": 10,
+    }
+    assert delivered(first) == everything(zoho, *zoho.account.campaigns)
+
+
+def test_one_open(zoho: Sandbox, clock: FakeClock) -> None:
+    """After one new open only its campaign's opened, unopened and clicked lists are read."""
+    for number in range(5):
+        add(zoho.account, f"campaign {number}", number + 1)
+    first = run(zoho, clock)
+    zoho.account.open("campaign 3", unopened(zoho, "campaign 3"))
+
+    second = run(zoho, clock, first.state)
+
+    changed = {"openedcontacts", "unopenedcontacts", "clickedcontacts"}
+    assert lists_asked(zoho) == {("campaign 3", action) for action in changed}
+    assert second.log[-1].startswith(
+        "INFO Run ended. Campaigns: 5 open, 1 read, left out: 4 unchanged, 0 closed, 0 refused. "
+        "Lists unchanged: 42."
+    )
+
+
+@pytest.mark.parametrize(
+    ("event", "streams"),
+    [
+        ("open", {"opened", "unopened", "clicked"}),
+        ("click", {"clicked"}),
+        ("optout", {"optout"}),
+        ("spam", {"spam", "optout"}),
+        ("hard", {"hard_bounce", "soft_bounce", "unopened"}),
+        ("soft", {"hard_bounce", "soft_bounce", "unopened"}),
+        ("send", {"sent", "unopened", "unsent"}),
+    ],
+)
+def test_every_event_is_noticed(
+    zoho: Sandbox, clock: FakeClock, event: str, streams: set[str]
+) -> None:
+    """Whatever happens to a contact, the lists that it changes are read again, and few others."""
+    add(zoho.account, "news", 3, unsent=2)
+    first = run(zoho, clock)
+    who = unopened(zoho)
+    account = zoho.account
+    if event in {"hard", "soft"}:
+        account.bounce("news", who, kind=t.cast("t.Literal['hard', 'soft']", event))
+    elif event == "send":
+        account.send("news", "newcomer@example.com")
+    else:
+        getattr(account, event)("news", who)
+
+    second = run(zoho, clock, first.state)
+
+    # Who opted out or complained did so in a mail that they opened, or not: both are possible.
+    asked = {
+        name for name, action in RECIPIENT_ACTIONS.items() if ("news", action) in lists_asked(zoho)
+    }
+    assert {f"{name}_contacts" for name in streams} <= asked
+    assert everything(zoho, "news") <= delivered(first, second)
+    assert len(asked) < len(LISTS)
+
+
+def test_second_click(zoho: Sandbox, clock: FakeClock) -> None:
+    """A second click of a contact changes no number of clickers, and is read all the same."""
+    add(zoho.account, "news", 3, recipients=40)
+    first = run(zoho, clock)
+    clicker = zoho.account.rows("news", "clickedcontacts")[0]["email"]
+    before = next(r for r in first.records["clicked_contacts"] if r["contact_email"] == clicker)
+    report = zoho.account.report("news")
+    zoho.account.click("news", clicker)
+    assert zoho.account.report("news") != report
+
+    second = run(zoho, clock, first.state)
+
+    after = next(r for r in second.records["clicked_contacts"] if r["contact_email"] == clicker)
+    assert after["click_count"] == before["click_count"] + 1
+
+
+def test_list_read_at(zoho: Sandbox, clock: FakeClock) -> None:
+    """All rows of one reading bear its moment: who left the list has an older one than the rest."""
+    add(zoho.account, "news", 3, recipients=40)
+    first = run(zoho, clock, page_size=10)
+    zoho.account.open("news", unopened(zoho))
+    second = run(zoho, clock, first.state, page_size=10)
+
+    moments = [
+        {row["list_read_at"] for row in each.records["unopened_contacts"]}
+        for each in (first, second)
+    ]
+    assert [len(each) for each in moments] == [1, 1]
+    assert max(moments[0]) < min(moments[1])
+
+
+# The window
+
+
+def test_last_read(zoho: Sandbox, clock: FakeClock) -> None:
+    """When its window has passed, every list of a campaign is read once more, then never again.
+
+    The last read happens though the report shows no change. After it the campaign costs neither
+    recipient requests nor a report.
+    """
+    add(zoho.account, "news", 59)
+    first = run(zoho, clock, streams=None)
+    clock.advance(2 * DAY_S)
+
+    last = run(zoho, clock, first.state, streams=None)
+    assert lists_asked(zoho) == {("news", action) for action in RECIPIENT_ACTIONS.values()}
+    assert delivered(last) == everything(zoho, "news")
+    assert len(last.records["campaign_reports"]) == 1
+
+    after = run(zoho, clock, last.state, streams=None)
+    assert calls(zoho) == {LISTING: 1}
+    assert set(after.records) == {"campaigns"}
+    assert "partitions" not in json.dumps(after.state)
+
+
+def test_window_ends_after_the_true_sent_time(zoho: Sandbox, clock: FakeClock) -> None:
+    """The window is counted from the true sent time, not from the one that Zoho reports."""
+    add(zoho.account, "just open", 60 - 4 / 24)
+    add(zoho.account, "just closed", 60 - 0.5 / 24)
+    state = run(zoho, clock).state
+    assert set(bookmarks(run(zoho, clock, state), "sent_contacts")) == {"just open"}
+
+
+@pytest.mark.parametrize("days", [0, 1, 30])
+def test_length_of_the_window(zoho: Sandbox, clock: FakeClock, days: int) -> None:
+    """engagement_window_days says how long a campaign stays open; 0: one read and no more."""
+    for age in (0.1, 0.5, 2, 29, 31):
+        add(zoho.account, f"{age} days", age)
+    state = run(zoho, clock, engagement_window_days=days).state
+    outcome = run(zoho, clock, state, engagement_window_days=days)
+    still_open = {f"{age} days" for age in (0.1, 0.5, 2, 29, 31) if age < days}
+    assert set(bookmarks(outcome, "opened_contacts")) == still_open
+    assert campaigns_asked(zoho) == still_open
+
+
+def test_late_run(zoho: Sandbox, clock: FakeClock) -> None:
+    """A campaign that was read on day 2 and then not before day 200 still gets its last read."""
+    add(zoho.account, "news", 2)
+    first = run(zoho, clock)
+    clock.advance(198 * DAY_S)
+    last = run(zoho, clock, first.state)
+    assert delivered(last) == everything(zoho, "news")
+    run(zoho, clock, last.state)
+    assert calls(zoho) == {LISTING: 1}
+
+
+def test_first_read_of_an_old_campaign(zoho: Sandbox, clock: FakeClock) -> None:
+    """The first read of a campaign past its window is its last one."""
+    add(zoho.account, "old", 100)
+    first = run(zoho, clock)
+    assert delivered(first) == everything(zoho, "old")
+    run(zoho, clock, first.state)
+    assert calls(zoho) == {LISTING: 1}
+
+
+def test_longer_window_reopens_nothing(zoho: Sandbox, clock: FakeClock) -> None:
+    """Finished is final: a longer window opens no campaign again, a full refresh reads it."""
+    add(zoho.account, "old", 40)
+    add(zoho.account, "new", 5)
+    state = run(zoho, clock, engagement_window_days=30).state
+    run(zoho, clock, state, engagement_window_days=365)
+    assert campaigns_asked(zoho) == {"new"}
+
+    refresh = run(zoho, clock, engagement_window_days=365)
+    assert delivered(refresh) == everything(zoho, "old", "new")
+
+
+def test_shorter_window(zoho: Sandbox, clock: FakeClock) -> None:
+    """A shorter window closes a campaign with a last read."""
+    add(zoho.account, "news", 40)
+    state = run(zoho, clock).state
+    last = run(zoho, clock, state, engagement_window_days=30)
+    assert delivered(last) == everything(zoho, "news")
+    run(zoho, clock, last.state)
+    assert calls(zoho) == {LISTING: 1}
+
+
+@pytest.mark.parametrize("ahead_s", [-2 * DAY_S, -2 * HOUR_S, 2 * HOUR_S, 2 * DAY_S])
+def test_wrong_clock(zoho: Sandbox, clock: FakeClock, ahead_s: float) -> None:
+    """Where the machine's clock and Zoho's differ by more than an hour, no campaign is closed."""
+    add(zoho.account, "old", 100)
+    zoho.switches.date_skew_s = ahead_s
+    first = run(zoho, clock)
+    assert any("clock" in line and "no campaign is closed" in line for line in first.warnings)
+    assert set(bookmarks(first, "sent_contacts")) == {"old"}
+
+    zoho.switches.date_skew_s = 0
+    last = run(zoho, clock, first.state)
+    assert not any("clock" in line for line in last.warnings)
+    assert delivered(last) == everything(zoho, "old")
+    assert bookmarks(last, "sent_contacts") == {}
+
+
+def test_clock_that_is_nearly_right(zoho: Sandbox, clock: FakeClock) -> None:
+    """A difference of less than an hour is none."""
+    add(zoho.account, "old", 100)
+    zoho.switches.date_skew_s = 3000
+    assert bookmarks(run(zoho, clock), "sent_contacts") == {}
+
+
+# The state
+
+
+def test_bookmark(zoho: Sandbox, clock: FakeClock) -> None:
+    """An open campaign's bookmark is the latest sent_time read, or its own where there is none."""
+    campaign = add(zoho.account, "news", 3, spam=0, spread_s=900)
+    outcome = run(zoho, clock)
+
+    sent = bookmarks(outcome, "sent_contacts")["news"]
+    assert sent["context"] == {"campaign_key": "news"}
+    assert sent["replication_key"] == "sent_time"
+    assert sent["replication_key_value"] == max(
+        row["sent_time"] for row in outcome.records["sent_contacts"]
+    )
+    assert campaign.sent_at is not None
+    reported = campaign.sent_at + 8 * HOUR_S
+    empty = bookmarks(outcome, "spam_contacts")["news"]["replication_key_value"]
+    assert datetime.fromisoformat(empty).timestamp() == reported
+
+
+def test_state_stays_small(zoho: Sandbox, clock: FakeClock) -> None:
+    """With 300 closed and 3 open campaigns and two streams the state has less than 12 kB.
+
+    And no closed campaign is asked for again.
+    """
+    for number in range(300):
+        add(zoho.account, f"closed {number}", 61 + number / 2, recipients=2)
+    for number in range(3):
+        add(zoho.account, f"open {number}", 1 + number, recipients=2)
+    streams = ("opened_contacts", "sent_contacts")
+    first = run(zoho, clock, streams=streams)
+
+    assert len(json.dumps(first.state)) < 3_000
+    assert max(len(json.dumps(state)) for state in first.states) < 12_000
+    run(zoho, clock, first.state, streams=streams)
+    assert calls(zoho) == {LISTING: 4, REPORT: 3}
+
+
+def test_state_does_not_grow_with_time(zoho: Sandbox, clock: FakeClock) -> None:
+    """A state that is handed on from run to run does not grow with every campaign ever sent."""
+    state = None
+    sizes = []
+    for month in range(24):
+        clock.advance(30 * DAY_S)
+        for number in range(2):
+            add(zoho.account, f"{month} {number}", number, recipients=2)
+        outcome = run(
+            zoho, clock, state, streams=["opened_contacts"], start_date=iso(clock.now - 40 * DAY_S)
+        )
+        state = outcome.state
+        sizes.append(len(json.dumps(state)))
+    assert max(sizes[6:]) <= max(sizes[:6]) + 100
+    assert max(sizes) < 4000
+
+
+def test_earlier_start_date(zoho: Sandbox, clock: FakeClock) -> None:
+    """After a run with start_date, one without it brings in the older campaigns."""
+    for age in (1, 20, 40, 70, 100):
+        add(zoho.account, f"{age} days", age)
+    first = run(zoho, clock, start_date=iso(clock.now - 30 * DAY_S))
+    assert delivered(first) == everything(zoho, "1 days", "20 days")
+
+    second = run(zoho, clock, first.state)
+    assert delivered(second) == everything(zoho, "40 days", "70 days", "100 days")
+    run(zoho, clock, second.state)
+    assert calls(zoho) == {LISTING: 1, REPORT: 3}
+
+
+def test_earlier_start_date_among_finished_campaigns(zoho: Sandbox, clock: FakeClock) -> None:
+    """What start_date keeps out among campaigns past their window is left to a later run."""
+    for age in range(61, 161, 10):
+        add(zoho.account, f"{age} days", age)
+    first = run(zoho, clock, start_date=iso(clock.now - 100 * DAY_S))
+    second = run(zoho, clock, first.state, start_date=iso(clock.now - 130 * DAY_S))
+    third = run(zoho, clock, second.state)
+    fourth = run(zoho, clock, third.state)
+
+    ages = [
+        {int(key.split()[0]) for _, key, _ in delivered(each)}
+        for each in (first, second, third, fourth)
+    ]
+    assert ages == [{61, 71, 81, 91}, {101, 111, 121}, {131, 141, 151}, set()]
+
+
+def test_rolling_start_date(zoho: Sandbox, clock: FakeClock) -> None:
+    """A start_date that moves on drops no campaign that is open in the state."""
+    add(zoho.account, "news", 10)
+    state = run(zoho, clock, start_date=iso(clock.now - 14 * DAY_S)).state
+    clock.advance(20 * DAY_S)
+    zoho.account.open("news", unopened(zoho))
+    second = run(zoho, clock, state, start_date=iso(clock.now - 14 * DAY_S))
+    assert delivered(second) == everything(
+        zoho, "news", streams=["opened_contacts", "unopened_contacts", "clicked_contacts"]
+    )
+    clock.advance(40 * DAY_S)
+    last = run(zoho, clock, second.state, start_date=iso(clock.now - 14 * DAY_S))
+    assert delivered(last) == everything(zoho, "news")
+    run(zoho, clock, last.state)
+    assert campaigns_asked(zoho) == set()
+
+
+def test_keys_and_then_none(zoho: Sandbox, clock: FakeClock) -> None:
+    """After a run with one key in campaign_keys, one without reads the other campaigns."""
+    for age in (1, 61, 71, 81):
+        add(zoho.account, f"{age} days", age)
+    first = run(zoho, clock, campaign_keys=["71 days"])
+    assert delivered(first) == everything(zoho, "71 days")
+
+    second = run(zoho, clock, first.state)
+    assert delivered(second) == everything(zoho, "1 days", "61 days", "81 days")
+    run(zoho, clock, second.state)
+    assert campaigns_asked(zoho) == {"1 days"}
+
+
+def test_hidden_campaign_keeps_its_bookmark(zoho: Sandbox, clock: FakeClock) -> None:
+    """A campaign that a filter hides keeps its bookmark, and is read on as if nothing had been."""
+    add(zoho.account, "news", 3)
+    add(zoho.account, "other", 2)
+    first = run(zoho, clock)
+    hidden = run(zoho, clock, first.state, campaign_keys=["other"])
+    assert bookmarks(hidden, "sent_contacts") == bookmarks(first, "sent_contacts")
+    run(zoho, clock, hidden.state)
+    assert calls(zoho) == {LISTING: 1, REPORT: 2}
+
+
+def test_gone_campaign(zoho: Sandbox, clock: FakeClock) -> None:
+    """A campaign that is gone from the listing loses its bookmark after its window, not before."""
+    add(zoho.account, "gone", 3)
+    add(zoho.account, "other", 3)
+    first = run(zoho, clock, streams=None)
+    with zoho.lock:
+        del zoho.account.campaigns["gone"]
+    second = run(zoho, clock, first.state, streams=None)
+    assert bookmarks(second, "sent_contacts")["gone"] == bookmarks(first, "sent_contacts")["gone"]
+    clock.advance(70 * DAY_S)
+    third = run(zoho, clock, second.state, streams=None)
+    assert "gone" not in json.dumps(third.state)
+
+
+def test_newly_selected_stream(zoho: Sandbox, clock: FakeClock) -> None:
+    """A newly selected stream reads everything; a deselected one keeps its state."""
+    for age in (3, 100):
+        add(zoho.account, f"{age} days", age)
+    first = run(zoho, clock, streams=["sent_contacts"])
+    second = run(zoho, clock, first.state, streams=["opened_contacts"])
+    assert delivered(second) == everything(zoho, "3 days", "100 days", streams=["opened_contacts"])
+    assert second.state["bookmarks"]["sent_contacts"] == first.state["bookmarks"]["sent_contacts"]
+    third = run(zoho, clock, second.state, streams=["opened_contacts", "sent_contacts"])
+    assert calls(zoho) == {LISTING: 1, REPORT: 1}
+    assert third.records == {}
+
+
+def test_full_table(zoho: Sandbox, clock: FakeClock) -> None:
+    """With FULL_TABLE everything is read each time, and the state is neither used nor written."""
+    for age in (3, 100):
+        add(zoho.account, f"{age} days", age)
+    state = run(zoho, clock).state
+    full = run(zoho, clock, state, method="FULL_TABLE")
+    assert delivered(full) == everything(zoho, "3 days", "100 days")
+    assert full.state == state
+
+    new = run(zoho, clock, method="FULL_TABLE")
+    assert delivered(new) == everything(zoho, "3 days", "100 days")
+    assert new.state == {"version": 1, "bookmarks": {}}
+
+
+# Reports that are not right
+
+
+def test_lagging_report(zoho: Sandbox, clock: FakeClock) -> None:
+    """A report that lags behind its lists by a run costs no row."""
+    add(zoho.account, "news", 3, recipients=30)
+    zoho.switches.reports = "lagging"
+    state = None
+    outcomes = []
+    for number in range(4):
+        if number in {1, 2}:
+            zoho.account.open("news", unopened(zoho))
+        zoho.switches.reports_as_of = clock.now - 1
+        outcomes.append(run(zoho, clock, state))
+        state = outcomes[-1].state
+
+    assert everything(zoho, "news") <= delivered(*outcomes)
+    final = outcomes[-1].keys("opened_contacts") or outcomes[-2].keys("opened_contacts")
+    assert everything(zoho, "news", streams=["opened_contacts"]) == {
+        ("opened_contacts", *key) for key in final
+    }
+    zoho.switches.reports_as_of = clock.now - 1
+    run(zoho, clock, run(zoho, clock, state).state)
+    assert lists_asked(zoho) == set()
+
+
+def test_report_that_never_agrees(zoho: Sandbox, clock: FakeClock) -> None:
+    """A report whose counts never agree: after two equal results a list is settled.
+
+    It is read again as soon as the counts change.
+    """
+    add(zoho.account, "news", 3, recipients=30)
+    zoho.switches.reports = "wrong"
+    first = run(zoho, clock)
+    assert delivered(first) == everything(zoho, "news")
+    second = run(zoho, clock, first.state)
+    assert lists_asked(zoho) == {("news", action) for action in RECIPIENT_ACTIONS.values()}
+    third = run(zoho, clock, second.state)
+    assert lists_asked(zoho) == set()
+
+    zoho.account.open("news", unopened(zoho))
+    fourth = run(zoho, clock, third.state)
+    assert everything(zoho, "news", streams=["opened_contacts"]) <= delivered(fourth)
+
+
+@pytest.mark.parametrize("reports", ["missing", "http_500"])
+def test_missing_reports(zoho: Sandbox, clock: FakeClock, reports: t.Any) -> None:
+    """Without reports all lists are read whole each time, and few calls are spent on asking."""
+    for age in (1, 2, 3, 4, 5, 100):
+        add(zoho.account, f"{age} days", age)
+    zoho.switches.reports = reports
+    first = run(zoho, clock)
+    assert delivered(first) == everything(zoho, *zoho.account.campaigns)
+    assert calls(zoho)[REPORT] == 6
+
+    second = run(zoho, clock, first.state)
+    assert delivered(second) == everything(zoho, *(f"{age} days" for age in (1, 2, 3, 4, 5)))
+
+
+def test_deleted_campaigns_hide_no_reports(zoho: Sandbox, clock: FakeClock) -> None:
+    """Campaigns past their window that were deleted do not keep the reports of others away."""
+    for age in (61, 62, 63, 64, 65):
+        add(zoho.account, f"{age} days", age, refusal="2206", report_error="6001")
+    for age in (1, 2, 3, 4, 66, 67):
+        add(zoho.account, f"{age} days", age)
+    one_at_a_time: dict[str, t.Any] = {"max_parallel_requests": 1}
+    first = run(zoho, clock, **one_at_a_time)
+    assert delivered(first) == everything(zoho, *(f"{age} days" for age in (1, 2, 3, 4, 66, 67)))
+    run(zoho, clock, first.state, **one_at_a_time)
+    assert {key for key, _ in lists_asked(zoho)} == {f"{age} days" for age in (61, 62, 63, 64, 65)}
+    assert calls(zoho) == {LISTING: 1, REPORT: 4 + 6, RECIPIENTS: 5}
+
+
+def test_completeness(zoho: Sandbox, clock: FakeClock) -> None:
+    """Rows that differ from the report's count are one warning with both numbers."""
+    add(zoho.account, "news", 3, recipients=30, opened=10)
+    zoho.switches.reports = "lagging"
+    zoho.switches.reports_as_of = clock.now + 1
+    zoho.account.open("news", unopened(zoho), at=clock.now + 60)
+    outcome = run(zoho, clock)
+    assert (
+        "opened_contacts of campaign news: 11 rows were read, the report says 10"
+        in outcome.warnings
+    )
+
+
+# Campaigns that the listing does not show
+
+
+def hide_all(zoho: Sandbox) -> None:
+    """Have the listing show no campaign from now on."""
+    empty = b'{"status":"success","code":"0","recent_campaigns":[],"total_record_count":"0"}'
+    zoho.faults.add("body", endpoint=LISTING, times=99, body=empty, content_type="application/json")
+
+
+def test_unlisted_key_with_details(zoho: Sandbox, clock: FakeClock) -> None:
+    """A named key that the listing does not show gets its window from its details."""
+    add(zoho.account, "new", 10)
+    add(zoho.account, "old", 100)
+    hide_all(zoho)
+    chosen: dict[str, t.Any] = {"campaign_keys": ["new", "old"]}
+    first = run(zoho, clock, **chosen)
+    assert calls(zoho)[DETAILS] == 2
+    assert set(bookmarks(first, "sent_contacts")) == {"new"}
+
+    second = run(zoho, clock, first.state, **chosen)
+    assert campaigns_asked(zoho) == {"new"}
+    assert second.records == {}
+
+
+def test_unlisted_key_within_a_finished_range(zoho: Sandbox, clock: FakeClock) -> None:
+    """A named key that no listing showed is read, though all others of its time are finished."""
+    for age in (90, 100, 110):
+        add(zoho.account, f"{age} days", age)
+    hidden = zoho.account.campaigns.pop("100 days")
+    first = run(zoho, clock)
+    zoho.account.campaigns["100 days"] = hidden
+    hide_all(zoho)
+    second = run(zoho, clock, first.state, campaign_keys=["100 days"])
+    assert calls(zoho)[DETAILS] == 1
+    assert delivered(second) == everything(zoho, "100 days")
+
+
+def test_unlisted_key_without_details(zoho: Sandbox, clock: FakeClock) -> None:
+    """Without details the window counts from the latest sent_time of the campaign's rows."""
+    add(zoho.account, "news", 57, details_error="6302")
+    hide_all(zoho)
+    chosen: dict[str, t.Any] = {"campaign_keys": ["news"]}
+    first = run(zoho, clock, **chosen)
+    assert set(bookmarks(first, "sent_contacts")) == {"news"}
+    # Rows are skewed by nobody knows how much: a day is added.
+    clock.advance(3.2 * DAY_S)
+    second = run(zoho, clock, first.state, **chosen)
+    assert set(bookmarks(second, "sent_contacts")) == {"news"}
+    clock.advance(1.2 * DAY_S)
+    last = run(zoho, clock, second.state, **chosen)
+    assert delivered(last) == everything(zoho, "news")
+    assert bookmarks(last, "sent_contacts") == {}
+    run(zoho, clock, last.state, **chosen)
+    assert campaigns_asked(zoho) == set()
+
+
+def test_unlisted_key_without_anything(zoho: Sandbox, clock: FakeClock) -> None:
+    """A key of which nothing tells when it was sent stays open."""
+    add(zoho.account, "news", 300, recipients=0, details_error="6302")
+    hide_all(zoho)
+    state = run(zoho, clock, campaign_keys=["news"]).state
+    clock.advance(300 * DAY_S)
+    assert set(bookmarks(run(zoho, clock, state, campaign_keys=["news"]), "sent_contacts")) == {
+        "news"
+    }
+
+
+# A/B tests
+
+
+def family(parent: Campaign) -> set[str]:
+    """Return the keys of an A/B campaign and of its two test halves."""
+    return {parent.key, *(half.key for half in parent.halves or ())}
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_halves_close_with_their_parent(zoho: Sandbox, clock: FakeClock, *, listed: bool) -> None:
+    """Test halves take window and skew from their parent and finish with it.
+
+    Then neither lists nor reports nor details are asked for.
+    """
+    parent = add(zoho.account, "test", 59, type="abtesting", recipients=40)
+    keys = family(parent)
+    zoho.switches.ab_children_listed = listed
+    first = run(zoho, clock, streams=None)
+    assert len(keys) == 3
+    assert calls(zoho)[DETAILS] == 1
+    assert set(bookmarks(first, "sent_contacts")) == keys
+    assert delivered(first) == everything(zoho, *keys)
+    assert len({each["sent_time_utc"] for each in bookmarks(first, "sent_contacts").values()}) == 1
+
+    clock.advance(2 * DAY_S)
+    last = run(zoho, clock, first.state, streams=None)
+    assert delivered(last) == everything(zoho, *keys)
+    assert "partitions" not in json.dumps(last.state)
+
+    run(zoho, clock, last.state, streams=None)
+    assert calls(zoho) == {LISTING: 1}
+    clock.advance(60 * DAY_S)
+    run(zoho, clock, last.state, streams=None)
+    assert calls(zoho) == {LISTING: 1}
+
+
+def test_halves_that_nobody_names(zoho: Sandbox, clock: FakeClock) -> None:
+    """An A/B campaign whose details fail stays open, and is read when its report shows a change."""
+    parent = add(zoho.account, "test", 100, type="abtesting", recipients=40, details_error="6302")
+    keys = family(parent)
+    for age in (90, 110):
+        add(zoho.account, f"{age} days", age)
+    first = run(zoho, clock)
+    second = run(zoho, clock, first.state)
+    assert lists_asked(zoho) == set()
+    assert set(bookmarks(second, "sent_contacts")) == {"test"}
+    parent.details_error = None
+    last = run(zoho, clock, second.state)
+    assert delivered(last) == everything(zoho, *keys)
+    run(zoho, clock, last.state)
+    assert calls(zoho) == {LISTING: 1}
+
+
+def test_refused_half(zoho: Sandbox, clock: FakeClock) -> None:
+    """A test half that Zoho refuses keeps its parent from finishing no longer than the window."""
+    parent = add(zoho.account, "test", 100, type="abtesting", recipients=40)
+    assert parent.halves is not None
+    parent.halves[0].refusal = "6601"
+    first = run(zoho, clock)
+    run(zoho, clock, first.state)
+    assert calls(zoho) == {LISTING: 1}
+
+
+# Refused campaigns
+
+
+def test_refused_campaign_keeps_its_bookmark(zoho: Sandbox, clock: FakeClock) -> None:
+    """A campaign that is refused in a run keeps its bookmark, and is tried again in the next."""
+    campaign = add(zoho.account, "news", 3)
+    add(zoho.account, "other", 2)
+    first = run(zoho, clock)
+    zoho.account.open("news", unopened(zoho))
+    campaign.refusal = "6002"
+    second = run(zoho, clock, first.state)
+    assert zoho.calls(RECIPIENTS) == 1
+    assert bookmarks(second, "opened_contacts") == bookmarks(first, "opened_contacts")
+    campaign.refusal = None
+    third = run(zoho, clock, second.state)
+    assert everything(zoho, "news", streams=["opened_contacts"]) <= delivered(third)
+
+
+def test_refused_campaign_past_its_window(zoho: Sandbox, clock: FakeClock) -> None:
+    """A refused campaign among finished ones is tried once a run until it is read for good."""
+    for age in (61, 71, 81):
+        add(zoho.account, f"{age} days", age)
+    refused = zoho.account.campaigns["71 days"]
+    refused.refusal = "6002"
+    first = run(zoho, clock)
+    second = run(zoho, clock, first.state)
+    assert zoho.calls(RECIPIENTS) == 1
+    refused.refusal = None
+    third = run(zoho, clock, second.state)
+    assert delivered(third) == everything(zoho, "71 days")
+    run(zoho, clock, third.state)
+    assert calls(zoho) == {LISTING: 1}
+
+
+# The end
+
+
+def test_summary(zoho: Sandbox, clock: FakeClock) -> None:
+    """The last line of the log says what became of campaigns and rows, and what was spent."""
+    add(zoho.account, "read", 1, recipients=5)
+    add(zoho.account, "unchanged", 2, recipients=5)
+    add(zoho.account, "closed", 90, recipients=5)
+    streams = ["sent_contacts"]
+    state = run(zoho, clock, streams=streams).state
+    add(zoho.account, "refused", 1.5, refusal="6002")
+    zoho.account.send("read", "newcomer@example.com")
+    outcome = run(zoho, clock, state, streams=streams)
+    assert outcome.log[-1] == (
+        "INFO Run ended. Campaigns: 3 open, 1 read, left out: 1 unchanged, 1 closed, 1 refused. "
+        "Lists unchanged: 1. Rows: sent_contacts 6. "
+        "Calls: campaignreports 3, getcampaignrecipientsdata 2, recentcampaigns 1. Waited 0 s"
+    )
