@@ -101,19 +101,11 @@ class Contender:
     def _measured(self, order: Order, output: _Output) -> Json:
         costs, errors = Path(order.folder, "costs.json"), Path(order.folder, "errors")
         measure = [sys.executable, "-I", "-S", str(ROOT / "benchmarks" / "measure.py"), str(costs)]
-        environment = {
-            name: text for name, text in os.environ.items() if name in {"PATH", "TMPDIR"}
-        }
-        environment |= {
-            "HOME": order.folder,
-            "XDG_CACHE_HOME": order.folder,
-            "PYTHONPATH": str(ROOT),
-        }
         with errors.open("wb") as log:
             process = subprocess.Popen(
                 [*measure, str(self.python), *self.arguments(order)],
                 cwd=order.folder,
-                env=environment,
+                env=_environment(order),
                 stdout=subprocess.PIPE,
                 stderr=log,
                 bufsize=READ_BYTES,
@@ -126,6 +118,13 @@ class Contender:
             raise SystemExit(f"{self.name} failed:\n{tail}")
         values: Json = json.loads(costs.read_text(encoding="utf-8"))
         return values
+
+
+def _environment(order: Order) -> dict[str, str]:
+    """Nothing of the user's own settings, and a cache of its own."""
+    kept = {name: text for name, text in os.environ.items() if name in {"PATH", "TMPDIR"}}
+    own = {"HOME": order.folder, "XDG_CACHE_HOME": order.folder, "PYTHONPATH": str(ROOT)}
+    return kept | own
 
 
 class _Output:
@@ -201,7 +200,11 @@ def _tap(response_format: str) -> Callable[[Order], list[str]]:
 def _catalog(order: Order, command: list[str]) -> Json:
     """Select the streams of the lists alone."""
     discovered = subprocess.run(
-        [sys.executable, *command, "--discover"], check=True, capture_output=True, cwd=order.folder
+        [sys.executable, *command, "--discover"],
+        check=True,
+        stdout=subprocess.PIPE,
+        cwd=order.folder,
+        env=_environment(order),
     )
     catalog: Json = json.loads(discovered.stdout)
     for stream in catalog["streams"]:

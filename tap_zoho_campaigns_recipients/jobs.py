@@ -86,14 +86,11 @@ class Job:
 class ReportJob(Job):
     """The row of one campaign in `campaign_reports`."""
 
-    _is_last = False
-
     def wanted(self, pages: int) -> list[Call]:
         """Return the request for the report."""
         del pages
         if self._run.reports.is_known(self.campaign):
             return []
-        self._is_last = self._run.window.is_closing(self.campaign)
         return self._report_wanted()
 
     def receive(self, call: Call, answer: Answer | None, error: TapError | None) -> None:
@@ -120,7 +117,7 @@ class ReportJob(Job):
         run, plan, campaign = self._run, self.plan, self.campaign
         if plan.state is None or run.reports.document(campaign) is None:
             return
-        if self._is_last and run.may_finish(plan, campaign):
+        if run.reports.is_last(campaign) and run.may_finish(plan, campaign):
             plan.finish(campaign)
         else:
             read_at = run.reports.read_at(campaign)

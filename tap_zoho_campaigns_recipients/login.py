@@ -422,9 +422,8 @@ def _show_end(path: Path, results: Mapping[str, str]) -> None:
     clashes = [each.key for each in _bindings(path) if each.key in names and each.value]
     if clashes:
         _say(f"Take out of it what does not go with these credentials: {', '.join(clashes)}.")
-    _say(
-        "Keep it out of version control.\n\nMeltano and the tap read .env in the folder they run in:\n"
-    )
+    _say("Keep it out of version control.\n")
+    _say("Meltano and the tap read .env in the folder they run in:\n")
     if path.absolute() != Path.cwd() / ".env":
         _say(f"  set -a; . {shlex.quote(str(path.absolute()))}; set +a # for a file elsewhere")
     _say(f"  {TAP} --config=ENV --test")

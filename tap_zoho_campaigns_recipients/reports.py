@@ -28,6 +28,7 @@ class Reports:
         self._logger = logger
         self._asked: dict[str, str] = {}
         self._documents: dict[str, Mapping[str, t.Any] | None] = {}
+        self._last: set[str] = set()
         self._under_way = 0
         self._none_in_a_row = 0
 
@@ -48,6 +49,10 @@ class Reports:
         """Return when a campaign's report was asked for, as ISO text."""
         return self._asked[campaign.key]
 
+    def is_last(self, campaign: Campaign) -> bool:
+        """Whether the window had passed when a campaign's report was asked for."""
+        return campaign.key in self._last
+
     def ask(self, campaign: Campaign) -> bool:
         """Return whether a report is to be asked for now, and take note that it is.
 
@@ -57,6 +62,8 @@ class Reports:
         is_alone = self._none_in_a_row or not any(self._documents.values())
         if campaign.key in self._asked or (is_alone and self._under_way):
             return False
+        if self._window.is_closing(campaign):
+            self._last.add(campaign.key)
         self._asked[campaign.key] = self._window.now_iso()
         self._under_way += 1
         return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import logging
 import os
 import signal
 import sys
@@ -44,13 +45,15 @@ from tap_zoho_campaigns_recipients.transport import Transport
 from tap_zoho_campaigns_recipients.writer import Ended, LineWriter
 
 if t.TYPE_CHECKING:
-    import logging
     from collections.abc import Callable, Sequence
     from types import FrameType
 
     from singer_sdk.plugin_base import _ConfigInput
 
     from tap_zoho_campaigns_recipients.streams import ZohoStream
+
+LOG_CONFIG_VARIABLE = "SINGER_SDK_LOG_CONFIG"
+"""Names the configuration of structured logs, the SDK's own."""
 
 STATE_FREE_BYTES = 500_000
 STATE_SHARE = 40
@@ -95,6 +98,9 @@ class TapZohoCampaignsRecipients(Tap):
         self._state_is_new = False
         self._state_at = 0.0
         super().__init__(**options)
+        if LOG_CONFIG_VARIABLE not in os.environ and self.metrics_logger.level == logging.INFO:
+            # They are for machines, which read structured logs; people have the summary.
+            self.metrics_logger.setLevel(logging.WARNING)
 
     # Settings
 
@@ -398,6 +404,11 @@ class _expected_errors:  # noqa: N801 - used as a function is
         if isinstance(error, Ended):
             self._logger.error("%s", error)
             sys.exit(error.exit_code)
+        of_click = (click.ClickException, click.Abort, click.exceptions.Exit)
+        if isinstance(error, Exception) and not isinstance(error, of_click):
+            # A mistake of ours: through the logger, which keeps secrets out of its trace too.
+            self._logger.error("This should not happen, please report it", exc_info=error)
+            sys.exit(1)
 
 
 def _config_file_problem(path: Path) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import typing as t
 
@@ -57,6 +58,22 @@ class Project(t.NamedTuple):
         )
         return package
 
+    def variables(self, zoho: Sandbox, folder: Path) -> dict[str, str]:
+        """What leads the environment `sandbox` to a sandbox, and keeps files and state apart.
+
+        Args:
+            zoho: The sandbox.
+            folder: Where loaders shall write their files, and Meltano its state.
+        """
+        # A copy, for Meltano needs two seconds to make an empty one.
+        shutil.copy(self.folder / ".meltano" / "meltano.db", folder)
+        return {
+            **addresses(zoho),
+            "TARGET_JSONL_DESTINATION_PATH": str(folder),
+            "TARGET_CSV_OUTPUT_PATH": str(folder),
+            "MELTANO_DATABASE_URI": f"sqlite:///{folder}/meltano.db",
+        }
+
 
 def new_project(folder: Path) -> Project:
     """Make a project as the README says: the repository's own, with the address of a clone.
@@ -69,21 +86,6 @@ def new_project(folder: Path) -> Project:
     text = text.replace("    pip_url: -e .\n", f"    pip_url: {ROOT}\n")
     (folder / "meltano.yml").write_text(text, encoding="utf-8")
     return Project(folder)
-
-
-def variables(zoho: Sandbox, folder: Path) -> dict[str, str]:
-    """What leads the environment `sandbox` to a sandbox, and keeps files and state of it apart.
-
-    Args:
-        zoho: The sandbox.
-        folder: Where loaders shall write their files, and Meltano its state.
-    """
-    return {
-        **addresses(zoho),
-        "TARGET_JSONL_DESTINATION_PATH": str(folder),
-        "TARGET_CSV_OUTPUT_PATH": str(folder),
-        "MELTANO_DATABASE_URI": f"sqlite:///{folder}/meltano.db",
-    }
 
 
 def addresses(zoho: Sandbox) -> dict[str, str]:

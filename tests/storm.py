@@ -594,8 +594,11 @@ class Storm:
 
     def _requests(self, attempt: Attempt, endpoint: str) -> Iterator[Logged]:
         for each in list(self.zoho.requests):
-            if each.endpoint == endpoint and each.headers.get("user-agent") == attempt.agent:
-                yield each
+            # A process that is killed may leave half a request.
+            is_whole = each.params and each.campaign_key
+            if is_whole and each.endpoint == endpoint:
+                if each.headers.get("user-agent") == attempt.agent:
+                    yield each
 
     def _check_output(self, attempt: Attempt) -> None:
         """No traceback, no secret, no half line, nothing twice."""

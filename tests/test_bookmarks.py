@@ -48,7 +48,7 @@ listings = st.lists(
 # What is finished
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(finished, listings, times)
 def test_compacting_changes_nothing(before: Finished, listed: list[Listed], until_ms: int) -> None:
     """Made small, the state says the same of every listed campaign, finished or not."""
@@ -58,6 +58,7 @@ def test_compacting_changes_nothing(before: Finished, listed: list[Listed], unti
         assert after.has(each.mark, each.sent_ms) == before.has(each.mark, each.sent_ms)
 
 
+@settings(deadline=None)
 @given(finished, listings, times, st.lists(st.tuples(marks, times)))
 def test_compacting_forgets_nothing(
     before: Finished, listed: list[Listed], until_ms: int, unlisted: list[tuple[str, int]]
@@ -71,6 +72,7 @@ def test_compacting_forgets_nothing(
             assert after.has(name, sent_ms) >= before.has(name, sent_ms)
 
 
+@settings(deadline=None)
 @given(finished, listings, times)
 def test_compacting_twice(before: Finished, listed: list[Listed], until_ms: int) -> None:
     """What was made small once does not change when it is done again."""
@@ -78,6 +80,7 @@ def test_compacting_twice(before: Finished, listed: list[Listed], until_ms: int)
     assert once.compact(listed, until_ms=until_ms) == once
 
 
+@settings(deadline=None)
 @given(listings, times, st.data())
 def test_compacting_is_small(listed: list[Listed], until_ms: int, data: st.DataObject) -> None:
     """No finished campaign costs space of its own, and there are no more ranges than gaps."""
@@ -93,6 +96,7 @@ def test_compacting_is_small(listed: list[Listed], until_ms: int, data: st.DataO
     assert len(after.without) <= pending
 
 
+@settings(deadline=None)
 @given(listings, times, st.data())
 def test_range_leaves_out_hidden_campaigns(
     listed: list[Listed], until_ms: int, data: st.DataObject
@@ -129,6 +133,7 @@ def test_campaigns_of_a_rolling_window_are_one_range() -> None:
     assert state == Finished(((NOW - 200 * DAY_MS, NOW - 101 * DAY_MS),), frozenset(), frozenset())
 
 
+@settings(deadline=None)
 @given(finished, marks, st.none() | times)
 def test_adding(before: Finished, name: str, sent_ms: int | None) -> None:
     """A campaign that had its last read is finished, and nothing else is that was not before."""
@@ -237,6 +242,7 @@ streams = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(streams)
 def test_round_trip(stream: StreamState) -> None:
     """What is written is read as it was, by way of any loader: there is no fraction in it."""
@@ -346,7 +352,7 @@ def replaced(value: t.Any, path: list[int], by: t.Any) -> t.Any:
     return copy
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(streams, st.lists(st.integers(0, 9), max_size=8), json_values)
 def test_any_state_is_read_or_refused(stream: StreamState, path: list[int], value: t.Any) -> None:
     """Whatever stands in the state file: it is read, and can be written again, or is refused."""

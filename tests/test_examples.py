@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from documents import ROOT, read, table
-from project import TAP, variables
+from project import TAP
 from sandbox import Sandbox, make_account
 from support import RECIPIENT_ACTIONS, RECIPIENTS, run_process, settings
 from truth import expected_list, sent_campaigns
@@ -68,7 +68,7 @@ def test_the_readme_names_every_example() -> None:
 def test_pseudonyms(project: Project, zoho: Sandbox, tmp_path: Path) -> None:
     """Addresses are salted hashes, whoever they belong to, and what names a contact is gone."""
     run = ("run", f"{TAP}--pseudonyms", "target-jsonl")
-    own = variables(zoho, tmp_path)
+    own = project.variables(zoho, tmp_path)
     project.succeed(*run, **own, RECIPIENT_SALT=SALT)
     kept = {
         "campaign_key",
@@ -103,7 +103,7 @@ def test_pseudonyms(project: Project, zoho: Sandbox, tmp_path: Path) -> None:
 
 def test_pseudonyms_without_a_salt(project: Project, zoho: Sandbox, tmp_path: Path) -> None:
     """Where the salt was forgotten, the run fails and no recipient is delivered."""
-    done = project("run", f"{TAP}--pseudonyms", "target-jsonl", **variables(zoho, tmp_path))
+    done = project("run", f"{TAP}--pseudonyms", "target-jsonl", **project.variables(zoho, tmp_path))
     assert done.returncode != 0
     assert list(tmp_path.glob("*_contacts.jsonl")) == []
 
@@ -111,7 +111,9 @@ def test_pseudonyms_without_a_salt(project: Project, zoho: Sandbox, tmp_path: Pa
 def test_three_streams(project: Project, zoho: Sandbox, tmp_path: Path) -> None:
     """Only three streams arrive, and no call is made for any other list."""
     zoho.reset_log()
-    project.succeed("run", f"{TAP}--engagement", "target-jsonl", **variables(zoho, tmp_path))
+    project.succeed(
+        "run", f"{TAP}--engagement", "target-jsonl", **project.variables(zoho, tmp_path)
+    )
     names = ["campaigns", "clicked_contacts", "opened_contacts"]
     assert sorted(path.stem for path in tmp_path.glob("*.jsonl")) == names
     actions = {call.action for call in zoho.requests if call.endpoint == RECIPIENTS}
@@ -122,7 +124,7 @@ def test_three_streams(project: Project, zoho: Sandbox, tmp_path: Path) -> None:
 
 def test_flattened(project: Project, zoho: Sandbox, tmp_path: Path) -> None:
     """In a CSV file, nested fields are JSON, and nothing of them is lost."""
-    project.succeed("run", f"{TAP}--flat", "target-csv", **variables(zoho, tmp_path))
+    project.succeed("run", f"{TAP}--flat", "target-csv", **project.variables(zoho, tmp_path))
     nested = ("open_reports", "clicked_urls", "url_clicks", "custom_fields")
     for stream in ("opened_contacts", "clicked_contacts"):
         (path,) = tmp_path.glob(f"{stream}-*.csv")
@@ -145,7 +147,7 @@ def test_batches(project: Project, zoho: Sandbox, postgres: Postgres, tmp_path: 
         "run",
         f"{TAP}--batches",
         "target-postgres",
-        **variables(zoho, tmp_path),
+        **project.variables(zoho, tmp_path),
         TARGET_POSTGRES_SQLALCHEMY_URL=postgres.loader_uri,
         TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA=schema,
     )

@@ -65,7 +65,7 @@ def rows(outcome: Outcome) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("parallel", [1, 2, 4, 8])
+@pytest.mark.parametrize("parallel", [1, 3, 8])
 @pytest.mark.parametrize("shape", ["one large list", "many small lists"])
 def test_requests_in_flight(parallel: int, shape: str) -> None:
     """As many requests are in flight as max_parallel_requests says, and never more.
@@ -93,7 +93,7 @@ def test_large_list_among_small_ones(parallel: int) -> None:
         assert seconds < 0.02 * (zoho.calls() / parallel) * 1.5 + 1
 
 
-@pytest.mark.parametrize("parallel", [2, 4, 8, 16])
+@pytest.mark.parametrize("parallel", [2, 8, 16])
 def test_order_and_calls(parallel: int) -> None:
     """The records come in the same order whatever is in flight, for next to the same calls."""
     chance = random.Random(parallel)
@@ -115,7 +115,7 @@ def test_order_and_calls(parallel: int) -> None:
 
 def test_capped_range() -> None:
     """Where a server gives less than asked, what was fetched ahead is not in vain."""
-    with Sandbox(make_account(4, 700)) as zoho:
+    with Sandbox(make_account(3, 300)) as zoho:
         zoho.switches.range_cap = 20
         run(zoho, 1, page_size=500)
         calls = zoho.calls(RECIPIENTS)
@@ -127,8 +127,8 @@ def test_capped_range() -> None:
 
 def test_refused_range() -> None:
     """Where a range is refused while others are under way, it is halved for all of them."""
-    with Sandbox(make_account(4, 700)) as zoho:
-        zoho.switches.range_error_above = 100
+    with Sandbox(make_account(4, 300)) as zoho:
+        zoho.switches.range_error_above = 40
         expected = {
             (stream, key, row["email"].lower())
             for key in zoho.account.campaigns
@@ -139,7 +139,7 @@ def test_refused_range() -> None:
         assert outcome.error is None
         assert set(rows(outcome)) == expected
         refused = [each for each in zoho.requests if each.code == "6502"]
-        assert len(refused) <= 3 * 8
+        assert len(refused) <= 4 * 8
         assert len([line for line in outcome.warnings if "refuses range" in line]) == 1
 
 

@@ -98,6 +98,7 @@ def pages_needed(rows: int, page: int) -> int:
 # Lists that stand still
 
 
+@settings(deadline=None)
 @given(
     size=st.integers(0, 300),
     page=st.integers(2, 60),
@@ -123,6 +124,7 @@ def test_still_list(size: int, page: int, cap: int | None, ahead: int, seed: int
     assert len(zoho.calls) == needed + (ends_on_a_full_page and served == page)
 
 
+@settings(deadline=None)
 @given(size=st.integers(0, 300), page=st.integers(2, 60), cap=st.none() | st.integers(2, 60))
 def test_still_list_of_unknown_length(size: int, page: int, cap: int | None) -> None:
     """Without a count a list is read whole as well, whatever cap the server has."""
@@ -132,6 +134,7 @@ def test_still_list_of_unknown_length(size: int, page: int, cap: int | None) -> 
     assert len(zoho.calls) <= pages_needed(size, min(page, cap or page)) + 1
 
 
+@settings(deadline=None)
 @given(
     size=st.integers(0, 200),
     wrong=st.integers(0, 400),
