@@ -66,6 +66,12 @@ coverage: $(DEV) $(PROGRAM_STAMPS) ## Run every test and show which lines none o
 	.venv/bin/python -m coverage combine --quiet
 	.venv/bin/python -m coverage report
 
+SEEDS ?= 500
+
+.PHONY: storm
+storm: $(DEV) ## Run the tap through random faults, checked against a model (SEEDS=500, ARGS='--seed 17' for one)
+	.venv/bin/python tests/storm.py $(SEEDS) $(ARGS)
+
 .PHONY: lint
 lint: $(DEV) ## Check style and types
 	.venv/bin/python -m ruff check

@@ -201,11 +201,15 @@ def _catalog(order: Order, command: list[str]) -> Json:
     """Select the streams of the lists alone."""
     discovered = subprocess.run(
         [sys.executable, *command, "--discover"],
-        check=True,
-        stdout=subprocess.PIPE,
+        check=False,
+        capture_output=True,
         cwd=order.folder,
         env=_environment(order),
     )
+    if discovered.returncode:
+        raise SystemExit(
+            f"Discovery failed:\n{discovered.stderr.decode()[-VERBOSE_TAIL_CHARACTERS:]}"
+        )
     catalog: Json = json.loads(discovered.stdout)
     for stream in catalog["streams"]:
         is_wanted = ZOHO_NAMES.get(stream["tap_stream_id"]) in order.actions

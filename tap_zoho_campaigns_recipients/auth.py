@@ -210,7 +210,7 @@ def lifetime_seconds(answer: dict[str, t.Any]) -> float:
     for name in ("expires_in_sec", "expires_in"):
         try:
             seconds = float(answer[name])
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             continue
         if seconds > 0:
             return seconds / 1000 if seconds > MAX_LIFETIME_SECONDS else seconds

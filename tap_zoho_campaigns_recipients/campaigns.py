@@ -17,6 +17,9 @@ LISTING_PAGE_ROWS = 100
 AB_TYPE = "abtesting"
 SENT_STATUS = "sent"
 
+LONGEST_KEY_CHARACTERS = 200
+"""Those seen live have 66."""
+
 _NUMBER = re.compile(r"(-?[0-9]{1,18}(?:\.[0-9]{1,18})?) ?%?")
 _NO_COUNT = 10**15
 """No honest count is so large."""
@@ -93,8 +96,8 @@ class Campaign:
 
 
 def campaign_from_listing(row: Mapping[str, t.Any]) -> Campaign | None:
-    """Read a row of `recentcampaigns`; None where it has no key."""
-    return _campaign(row, is_listed=True) if _text(row.get("campaign_key")) else None
+    """Read a row of `recentcampaigns`; None where it has no key that can be asked for."""
+    return _campaign(row, is_listed=True) if _key(row.get("campaign_key")) else None
 
 
 def add_details(campaign: Campaign, document: Mapping[str, t.Any]) -> None:
@@ -112,7 +115,7 @@ def add_details(campaign: Campaign, document: Mapping[str, t.Any]) -> None:
 def half_keys(document: Mapping[str, t.Any]) -> list[str]:
     """Return the keys of the test halves from an answer of `getcampaigndetails`."""
     split = _first(document, "AB-split-details")
-    keys = (_text(split.get(name)) for name in ("a_child_campaignkey", "b_child_campaignkey"))
+    keys = (_key(split.get(name)) for name in ("a_child_campaignkey", "b_child_campaignkey"))
     return [key for key in keys if key]
 
 
@@ -231,6 +234,12 @@ def _first(document: Mapping[str, t.Any], name: str) -> Mapping[str, t.Any]:
     if isinstance(value, list) and value:
         value = value[0]
     return value if isinstance(value, dict) else {}
+
+
+def _key(value: object) -> str | None:
+    """Read a campaign's key; what would break a log line, or fill a URL, is none."""
+    key = _text(value)
+    return key if key and key.isprintable() and len(key) <= LONGEST_KEY_CHARACTERS else None
 
 
 def _text(value: object) -> str | None:

@@ -52,7 +52,7 @@ MAX_LOCKS = 3
 """So many locks of an endpoint are waited out with no answer of it between."""
 
 MAX_TOKENS = 3
-"""A request that so many tokens were refused for is not tried with one more.
+"""A request whose token was refused so often is not tried with one more.
 
 The run ends before, when two tokens in a row are refused; but not while Zoho accepts the same
 tokens for other requests.
@@ -162,7 +162,7 @@ class Client:
         """Send a request: after a lock, with a new token, with parameters where Zoho looks."""
         missed: TapError | None = None
         as_form = False
-        tokens = set()
+        refusals = 0
         while True:
             locks = self._locks[endpoint]
             if self._limited(endpoint):
@@ -179,13 +179,14 @@ class Client:
             except Throttled as error:
                 self._locked(endpoint, error, locks)
             except (MissingParameter, OtherFormat, Unauthorized) as error:
-                tokens.add(token)
+                refusals += isinstance(error, Unauthorized)
                 if missed is None and self._may_be_elsewhere(endpoint, error, as_form=as_form):
                     missed = error
                     as_form = not as_form
                 elif (
                     not isinstance(error, Unauthorized)
-                    or len(tokens) >= MAX_TOKENS
+                    # Not of different tokens: a server may hand out the same one again.
+                    or refusals >= MAX_TOKENS
                     or not self._credentials.refused(token)
                 ):
                     told = missed if missed and not isinstance(error, Unauthorized) else error

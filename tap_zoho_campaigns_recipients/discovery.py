@@ -127,13 +127,18 @@ class Discovery:
                 campaigns += self._listing_page(reading)
         except IndexIgnored:
             raise RunFailed(IGNORES_INDEX.format(Endpoint.LISTING)) from None
-        except (UnexpectedCode, CampaignRefused) as error:
+        except (UnexpectedCode, CampaignRefused, RangeTooLarge) as error:
             if not self._settings.campaign_keys or isinstance(error, ENDS_THE_RUN):
                 raise
             self._logger.warning(
                 "The campaigns cannot be listed, only campaign_keys are read: %s", error
             )
             return []
+        if reading.unkeyed:
+            self._logger.warning(
+                "%d campaigns of the listing have no key that can be asked for, and were left out",
+                reading.unkeyed,
+            )
         self._found.is_whole = not self._settings.campaign_keys and not reading.unstable
         return [campaign for campaign in campaigns if campaign is not None]
 
@@ -156,7 +161,7 @@ class Discovery:
         for row in answer.rows:
             campaign = campaign_from_listing(row)
             page.append(
-                Row(repr(row), None, None)
+                Row(None, None, None)
                 if campaign is None
                 else Row(campaign.key, campaign.key, campaign)
             )

@@ -115,10 +115,13 @@ class ReportJob(Job):
     def finish(self) -> None:
         """Set the bookmark, or close the campaign."""
         run, plan, campaign = self._run, self.plan, self.campaign
-        if plan.state is None or run.reports.document(campaign) is None:
+        if plan.state is None:
             return
         if run.reports.is_last(campaign) and run.may_finish(plan, campaign):
+            # Also where Zoho has no report: past its window a campaign shall cost nothing.
             plan.finish(campaign)
+        elif run.reports.document(campaign) is None:
+            return
         else:
             read_at = run.reports.read_at(campaign)
             plan.state.partitions[campaign.key] = bookmarks.Bookmark(read_at, campaign.true_ms)

@@ -377,7 +377,7 @@ def problems(config: Mapping[str, t.Any]) -> list[str]:
         if not config.get(name, 0) <= LONGEST_WAIT_SECONDS
     ]
     store = config.get("rate_limit_store", "file")
-    if store not in {"file", "memory"} and not store.startswith(("redis://", "rediss://")):
+    if store not in {"file", "memory"} and not _is_redis_url(store):
         found.append("rate_limit_store must be file, memory, or a redis:// or rediss:// URL")
     for name in ("user_agent", *OAUTH_SETTINGS, "access_token", "auth_token"):
         if re.search(r"[^\x20-\x7e]", config.get(name) or ""):
@@ -426,6 +426,14 @@ def _url_problem(url: str) -> str | None:
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         return "must be https: plain http is for loopback addresses only"
     return None
+
+
+def _is_redis_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

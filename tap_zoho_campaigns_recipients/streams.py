@@ -135,8 +135,10 @@ class Campaigns(ZohoStream):
     def zoho_records(self) -> Iterable[Record]:
         """Return a record for each campaign of the filtered listing."""
         for campaign in self._tap.run.campaigns:
-            self._tap.run.summary.rows[self.name] += 1
-            yield campaign_record(campaign)
+            # Of a key that neither listing nor details know, there is nothing to say.
+            if campaign.row or campaign.parent_key:
+                self._tap.run.summary.rows[self.name] += 1
+                yield campaign_record(campaign)
 
 
 class PlannedStream(ZohoStream):

@@ -285,7 +285,10 @@ class TapZohoCampaignsRecipients(Tap):
         if self._run is not None and ended is None and failure is None:
             failure = self._run.failure()
             self._run.forget_gone()
-        state = StateMessage(value=self._state_value(is_last=True))
+        # Rows that wait in a batch are lost where the run is ended from outside: then only the
+        # STATE after the last BATCH holds.
+        is_in_batch = ended is not None and bool(self.config.get("batch_config"))
+        state = None if is_in_batch else StateMessage(value=self._state_value(is_last=True))
         is_whole = self.message_writer.close(state)
         if self._run is not None:
             self._run.log_summary()

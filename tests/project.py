@@ -33,7 +33,8 @@ class Project(t.NamedTuple):
             **variables: Environment variables; none that stands in this process's own and could
                 speak of the tap, of a loader or of Meltano reaches it.
         """
-        ours = ("TAP_", "TARGET_", "MELTANO_")
+        # Packages just installed are compiled once, not in every run.
+        ours = ("TAP_", "TARGET_", "MELTANO_", "PYTHONDONTWRITEBYTECODE")
         kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
         return subprocess.run(
             [VENVS / "meltano/bin/meltano", *arguments],

@@ -212,7 +212,7 @@ def run_tap(
         root.removeHandler(lines)
         root.setLevel(before)
     return Outcome(
-        [json.loads(line) for line in written.getvalue().splitlines()], error, lines.lines
+        [json.loads(line) for line in written.getvalue().split("\n") if line], error, lines.lines
     )
 
 
@@ -244,7 +244,7 @@ def run_process(
         cwd=cwd,
     )
     messages = []
-    for line in done.stdout.splitlines():
+    for line in done.stdout.split("\n"):
         with contextlib.suppress(ValueError):
             messages.append(json.loads(line))
     return Outcome(messages, None, done.stderr.splitlines(), done.returncode)

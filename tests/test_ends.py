@@ -194,6 +194,33 @@ def buffered(descriptor: int) -> int:
     return count[0]
 
 
+def test_signal_while_rows_wait_for_their_batch(zoho: Sandbox, tmp_path: Path) -> None:
+    """Ended in the middle of a batch, a run writes no STATE for rows that it has not handed on."""
+    batches = tmp_path / "batches"
+    batches.mkdir()
+    encoding = {"format": "jsonl", "compression": "gzip"}
+    storage = {"root": batches.as_uri()}
+    config = settings(zoho, batch_config={"encoding": encoding, "storage": storage})
+    with tap(config, tmp_path) as process:
+        third_request = iter([False, False, True])
+        zoho.before_request = lambda logged: (
+            process.send_signal(signal.SIGTERM)
+            if logged.action == "sentcontacts" and next(third_request, False)
+            else None
+        )
+        output = rest(process)
+        assert process.wait(SECONDS) == 128 + signal.SIGTERM
+    log_of(tmp_path)
+    written = [json.loads(line) for line in output.splitlines()]
+    last_batch = max(place for place, each in enumerate(written) if each["type"] == "BATCH")
+    assert [each["type"] for each in written[last_batch + 1 :] if each["type"] != "SCHEMA"] in (
+        [],
+        ["STATE"],
+    )
+    states = [each["value"] for each in written if each["type"] == "STATE"]
+    assert "sent_contacts" not in states[-1]["bookmarks"]
+
+
 def test_stalled_reader(zoho: Sandbox, tmp_path: Path) -> None:
     """A reader that stalls for a while loses nothing."""
     with tap(settings(zoho), tmp_path) as process:

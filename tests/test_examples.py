@@ -6,17 +6,19 @@ import csv
 import hashlib
 import json
 import os
+import subprocess
+import sysconfig
 import typing as t
 
 import pytest
 import yaml
 
-from documents import ROOT, read, table
+from documents import ROOT, code, read, table
 from project import TAP
 from sandbox import Sandbox, make_account
-from support import RECIPIENT_ACTIONS, RECIPIENTS, run_process, settings
+from support import RECIPIENT_ACTIONS, RECIPIENTS, settings
 from truth import expected_list, sent_campaigns
-from warehouse import by_key, from_warehouse, without_read_at
+from warehouse import TIMEOUT_S, VENVS, by_key, from_warehouse, without_read_at
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,14 +161,41 @@ def test_batches(project: Project, zoho: Sandbox, postgres: Postgres, tmp_path: 
         assert loaded == true_rows(zoho, stream), stream
 
 
-def test_structured_logs(zoho: Sandbox, tmp_path: Path) -> None:
-    """With the logging file every line on stderr is a JSON object, metrics included."""
-    file = ROOT / "examples" / "structured-logs.json"
-    done = run_process(
-        settings(zoho), tmp_path, env={**os.environ, "SINGER_SDK_LOG_CONFIG": str(file)}
+def run_in_shell(commands: str, zoho: Sandbox, folder: Path) -> None:
+    """Run lines of the README in a folder that has a configuration and the examples."""
+    (folder / "config.json").write_text(json.dumps(settings(zoho)))
+    if not (folder / "examples").exists():
+        (folder / "examples").symlink_to(ROOT / "examples")
+    places = [sysconfig.get_path("scripts"), str(VENVS / "target-jsonl/bin"), os.environ["PATH"]]
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands],
+        cwd=folder,
+        env={**os.environ, "PATH": os.pathsep.join(places)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
     )
-    assert done.exit_code == 0
-    lines = [json.loads(line) for line in done.log]
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_plain_pipe_of_the_readme(zoho: Sandbox, tmp_path: Path) -> None:
+    """The lines of the README discover, read all, and in the second run read what is new."""
+    zoho.reset_log()
+    run_in_shell(code(read("README.md"), "pipe"), zoho, tmp_path)
+    lists = [
+        (call.campaign_key, call.action) for call in zoho.requests if call.endpoint == RECIPIENTS
+    ]
+    assert len(lists) == len(set(lists)) == 3 * len(RECIPIENT_ACTIONS)
+    (file,) = tmp_path.glob("sent_contacts-*.jsonl")
+    assert by_key(map(without_read_at, jsonl(file))) == true_rows(zoho, "sent_contacts")
+
+
+def test_structured_logs(zoho: Sandbox, tmp_path: Path) -> None:
+    """With the logging file every line of the log is a JSON object, metrics included."""
+    run_in_shell(code(read("README.md"), "logs"), zoho, tmp_path)
+    lines = jsonl(tmp_path / "log.jsonl")
     assert {"level", "message", "ts", "logger_name"} <= set.intersection(*map(set, lines))
     assert any(line["message"].startswith("Run ended") for line in lines)
-    assert any("metric" in json.dumps(line).lower() for line in lines)
+    counted = [line for line in lines if line.get("metric_info", {}).get("metric")]
+    assert counted, lines[-3:]

@@ -63,7 +63,8 @@ VALIDATORS = {
     name: Draft202012Validator(schema, format_checker=FormatChecker())
     for name, schema in SCHEMAS.items()
 }
-LONGEST_RUN_SECONDS = 10
+LONGEST_RUN_SECONDS = 60
+"""Far more than any takes; what hangs takes longer."""
 
 DEEP: t.Any = None
 for _ in range(300):
@@ -115,10 +116,13 @@ def zoho(clock: FakeClock) -> Iterator[Sandbox]:
         sent_at=clock.now - 86_400,
     )
     with Sandbox(account, clock=clock) as it:
+        it.switches.token_limit = None
         yield it
 
 
-def honest(zoho: Sandbox, endpoint: str, form: str = "JSON", action: str = "openedcontacts") -> t.Any:
+def honest(
+    zoho: Sandbox, endpoint: str, form: str = "JSON", action: str = "openedcontacts"
+) -> t.Any:
     """Return what the sandbox answers, as an honest server would: parsed where it is JSON."""
     query = f"resfmt={form}&campaignkey={KEY}&action={action}&campaigntype=abtesting&status=sent"
     request = urllib.request.Request(
@@ -157,6 +161,21 @@ def answer(zoho: Sandbox, endpoint: str, body: t.Any, **how: t.Any) -> None:
     zoho.faults.add("body", endpoint=endpoint, body=text, times=10**6, **how)
 
 
+def answer_rows(zoho: Sandbox, endpoint: str, document: t.Any, rows: list[t.Any]) -> None:
+    """Have the sandbox answer with a list of these rows, on as many pages as are asked for."""
+    (name,) = {"list_of_details", "recent_campaigns"} & set(document)
+    key = KEY if endpoint == RECIPIENTS else None
+    answer(
+        zoho,
+        endpoint,
+        {**document, name: rows},
+        campaign_key=key,
+        when=lambda request: request.fromindex == 1,
+    )
+    last = json.dumps({**document, name: rows[-1:]}).encode()
+    zoho.faults.add("body", endpoint=endpoint, campaign_key=key, body=last, times=10**6)
+
+
 def places(value: t.Any, path: tuple[t.Any, ...] = ()) -> Iterator[tuple[t.Any, ...]]:
     """Yield where anything stands in a document: all of it, each member, each first item."""
     yield path
@@ -184,14 +203,16 @@ def test_wrong_types_around_the_rows(zoho: Sandbox, clock: FakeClock, endpoint: 
     """Whatever stands at any place of an envelope, the run ends in rows or in one line."""
     document = honest(zoho, endpoint)
     keys = [] if endpoint == LISTING else [KEY]
-    for path in places(document):
+    for number, path in enumerate(places(document)):
         if len(path) > 2 and endpoint in {RECIPIENTS, LISTING}:
             continue  # these are the rows' own
-        for value in WRONG[len(path) % 3 :: 3]:
+        values = WRONG[number % 3 :: 3] if len(path) < 3 else [WRONG[number % len(WRONG)]]
+        for value in values:
             answer(zoho, endpoint, spoilt(document, path, value))
             outcome = run(zoho, clock, campaign_keys=keys)
             if endpoint in {REPORT, DETAILS}:
-                assert outcome.error is None
+                # A test half that there is not is a campaign that could not be read.
+                assert isinstance(outcome.error, RunFailed | None)
                 rows = [row for row in outcome.keys("opened_contacts") if row[0] == KEY]
                 assert len(rows) == 4
 
@@ -205,8 +226,7 @@ def test_wrong_types_in_the_listing(zoho: Sandbox, clock: FakeClock) -> None:
         for number, name in enumerate(sorted({*row} - {"campaign_key", "campaign_status"}))
         for place, value in enumerate(WRONG)
     ]
-    document |= {"recent_campaigns": rows, "total_record_count": len(rows)}
-    answer(zoho, LISTING, document)
+    answer_rows(zoho, LISTING, {**document, "total_record_count": len(rows)}, rows)
     outcome = run(zoho, clock, campaign_keys=[], streams=["campaigns"])
     assert outcome.error is None
     campaigns = {each["campaign_key"]: each for each in outcome.records["campaigns"]}
@@ -223,38 +243,64 @@ def test_campaigns_without_a_usable_key(zoho: Sandbox, clock: FakeClock) -> None
     document = honest(zoho, LISTING)
     (row,) = document["recent_campaigns"]
     wrong = [value for value in WRONG if not isinstance(value, bool | int | str)]
-    rows = [*[{**row, "campaign_key": value} for value in [*wrong, "", "null"]], row, {}, {"a": DEEP}]
-    document |= {"recent_campaigns": rows, "total_record_count": str(len(rows))}
-    answer(zoho, LISTING, document)
+    rows = [{**row, "campaign_key": value} for value in [*wrong, "", "null"]]
+    rows += [{}, {"a": DEEP}, row]
+    answer_rows(zoho, LISTING, {**document, "total_record_count": str(len(rows))}, rows)
     outcome = run(zoho, clock, campaign_keys=[], streams=["campaigns"])
     assert outcome.error is None
     assert KEY in {each["campaign_key"] for each in outcome.records["campaigns"]}
+    assert any(f"{len(rows) - 1} campaigns of the listing" in line for line in outcome.warnings)
 
 
-@pytest.mark.parametrize("key", ["a\nb", "\x1b[2J", "x" * 1_000_000, "\u202e", "a&action=b#", "../.."])
-def test_strange_campaign_key(zoho: Sandbox, clock: FakeClock, key: str) -> None:
-    """A key is sent as it came, and shown in no line as more than a word."""
+@pytest.mark.parametrize("key", ["a\nb", "\x1b[2J", "x" * 1_000_000, "\u202e", "a\u2028b"], ids=len)
+def test_key_that_cannot_be_asked_for(zoho: Sandbox, clock: FakeClock, key: str) -> None:
+    """A key that would break a line or fill a URL is none, of a campaign as of a test half."""
     document = honest(zoho, LISTING)
     document["recent_campaigns"][0] |= {"campaign_key": key, "campaign_name": key}
     answer(zoho, LISTING, document)
-    outcome = run(zoho, clock, campaign_keys=[])
-    assert {each.campaign_key for each in zoho.requests if each.endpoint == RECIPIENTS} <= {key}
-    # There is no such campaign in the sandbox, or no server takes such a request.
-    assert not outcome.records["opened_contacts"]
+    details = honest(zoho, DETAILS)
+    details["AB-split-details"][0]["a_child_campaignkey"] = key
+    zoho.faults.add("body", endpoint=DETAILS, body=json.dumps(details).encode(), times=9)
+    for keys in ([], [KEY]):
+        outcome = run(zoho, clock, campaign_keys=keys)
+        assert outcome.error is None
+        assert any("no key that can be asked for" in line for line in outcome.warnings)
+    assert key not in {each.campaign_key for each in zoho.requests}
+
+
+@pytest.mark.parametrize("key", ["a&action=b#", "../..", "%00", "' or 1=1", "k" * 200])
+def test_strange_key(zoho: Sandbox, clock: FakeClock, key: str) -> None:
+    """Another key is sent as it came, whatever characters are in it."""
+    document = honest(zoho, LISTING)
+    document["recent_campaigns"][0] |= {"campaign_key": key, "campaigntype": "normal"}
+    answer(zoho, LISTING, document)
+    run(zoho, clock, campaign_keys=[])
+    asked = {each.campaign_key for each in zoho.requests if each.endpoint == RECIPIENTS}
+    assert asked == {key}
 
 
 def test_wrong_types_in_rows(zoho: Sandbox, clock: FakeClock) -> None:
     """A value of a row that cannot be read is null and stands under `custom_fields`."""
-    for action, stream in (("clickedcontacts", "clicked_contacts"), ("openedcontacts", "opened_contacts")):
+    for action, stream in (
+        ("clickedcontacts", "clicked_contacts"),
+        ("openedcontacts", "opened_contacts"),
+    ):
         document = honest(zoho, RECIPIENTS, action=action)
         row = {**document["list_of_details"][0], "contactfn": "A", "firstname": "B", "phone": "1"}
         rows = [
-            {**row, "contactid": f"{number}", "contactemailaddress": f"{number}@b.example", name: value}
+            {
+                **row,
+                "contactid": f"{number}",
+                "contactemailaddress": f"{number}@b.example",
+                name: value,
+            }
             for number, (name, value) in enumerate(
-                (name, value) for name in row for value in WRONG
+                (name, value)
+                for name in sorted({*row} - {"contactid", "contactemailaddress"})
+                for value in WRONG
             )
         ]
-        answer(zoho, RECIPIENTS, {**document, "list_of_details": rows}, campaign_key=KEY, action=action)
+        answer_rows(zoho, RECIPIENTS, document, rows)
         outcome = run(zoho, clock, streams=[stream], page_size=1000)
         assert outcome.error is None
         arrived = [row for row in outcome.records[stream] if row["campaign_key"] == KEY]
@@ -275,7 +321,7 @@ def test_rows_that_are_no_objects(zoho: Sandbox, clock: FakeClock) -> None:
     document = honest(zoho, RECIPIENTS)
     rows = document["list_of_details"]
     strange = [each for value in WRONG if not isinstance(value, dict) for each in (value, rows[0])]
-    answer(zoho, RECIPIENTS, {**document, "list_of_details": [*strange, *rows[1:]]}, campaign_key=KEY)
+    answer_rows(zoho, RECIPIENTS, document, [*strange, *rows[1:]])
     outcome = run(zoho, clock)
     assert outcome.error is None
     arrived = [row for row in outcome.keys("opened_contacts") if row[0] == KEY]
@@ -293,7 +339,7 @@ def test_rows_that_are_no_objects(zoho: Sandbox, clock: FakeClock) -> None:
         *({"error": value} for value in WRONG),
         {"error": "invalid_code\nERROR made up", "error_description": "\x1b[31m" * 5_000},
     ],
-    ids=lambda document: ascii(document)[:30],
+    ids=lambda document: ascii(document)[:24],
 )
 def test_answers_of_the_accounts_server(zoho: Sandbox, clock: FakeClock, document: t.Any) -> None:
     """An answer without a token that can be sent ends the run in one line, and nothing is sent."""
@@ -307,7 +353,11 @@ def test_answers_of_the_accounts_server(zoho: Sandbox, clock: FakeClock, documen
     assert [each.endpoint for each in zoho.requests if each.endpoint != TOKEN] == []
 
 
-@pytest.mark.parametrize("life", [*WRONG, float("nan"), float("inf"), -(10**400), "1e999", "nan"], ids=ascii)
+@pytest.mark.parametrize(
+    "life",
+    [*WRONG, float("nan"), float("inf"), -(10**400), "1e999", "nan"],
+    ids=lambda life: ascii(life)[:12],
+)
 def test_lifetime_of_a_token(zoho: Sandbox, clock: FakeClock, life: t.Any) -> None:
     """Whatever is said about its life, a good token is used."""
     answer(zoho, TOKEN, {"access_token": zoho.account.access_token, "expires_in": life})
@@ -385,7 +435,9 @@ LEVELS = 400_000
         b'{"code":"' + b"\\" * LEVELS,
         b"\xff\xfe" * LEVELS,
         '{"code":"0"}'.encode("utf-16"),
-        '<?xml version="1.0" encoding="utf-16"?><response><code>0</code></response>'.encode("utf-16"),
+        '<?xml version="1.0" encoding="utf-16"?><response><code>0</code></response>'.encode(
+            "utf-16"
+        ),
         b'<?xml version="1.0" encoding="utf-7"?><response><code>0</code></response>',
         b"\x00" * LEVELS,
         b"\x1f\x8b" + b"\x00" * 100,
@@ -394,7 +446,7 @@ LEVELS = 400_000
         b'{"code":NaN}',
         b'{"code":"0","list_of_details":[' + b'{"contactid":"1"},' * 1000,
     ],
-    ids=lambda body: ascii(body[:40]),
+    ids=lambda body: ascii(body[:12]),
 )
 def test_bodies_that_are_none(zoho: Sandbox, clock: FakeClock, body: bytes) -> None:
     """Deep nesting, other encodings and plain noise are asked for again, then end in one line."""
@@ -494,7 +546,11 @@ def test_names_of_fields(zoho: Sandbox, clock: FakeClock) -> None:
     answer(zoho, RECIPIENTS, document, campaign_key=KEY)
     outcome = run(zoho, clock)
     assert outcome.error is None
-    rows = {row["contact_id"]: row for row in outcome.records["opened_contacts"] if row["campaign_key"] == KEY}
+    rows = {
+        row["contact_id"]: row
+        for row in outcome.records["opened_contacts"]
+        if row["campaign_key"] == KEY
+    }
     assert len(rows) == 4
     assert len(rows[first["contactid"]]["custom_fields"]) >= 10_000
     assert rows[second["contactid"]]["custom_fields"]["campaign_key"] == "x"
@@ -555,9 +611,7 @@ def samples() -> dict[str, t.Any]:
         return {endpoint: honest(zoho, endpoint) for endpoint in ENDPOINTS}
 
 
-@hypothesis_settings(
-    deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), endpoint=st.sampled_from(ENDPOINTS))
 def test_honest_answers_with_anything_in_them(
     samples: dict[str, t.Any], data: st.DataObject, endpoint: str

@@ -306,9 +306,10 @@ def test_moving_list(
     # A list that for ever grows by more than a page at each request cannot be read by anybody.
     served = min(page, cap or page)
     zoho.move = Moves(chance, leaving, min(coming, (served - 1) // 2))
-    reading: Reading[t.Any] = Reading(
-        PageLengths(page, {page: served}), expected=size if counted else None
-    )
+    # With a cap all pages are shorter than asked: a count from before the list moved may then
+    # confirm an end where a full page ends by chance. The next run's report tells.
+    expected = size if counted and served == page else None
+    reading: Reading[t.Any] = Reading(PageLengths(page, {page: served}), expected)
 
     items = read(zoho, reading, ahead=ahead, chance=random.Random(seed))
 

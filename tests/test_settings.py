@@ -137,7 +137,15 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
             {"rate_limit_store": store},
             "rate_limit_store must be file, memory, or a redis:// or rediss:// URL",
         )
-        for store in ("disk", "postgres://me:PLANTED@db.example", "PLANTED")
+        for store in (
+            "disk",
+            "postgres://me:PLANTED@db.example",
+            "PLANTED",
+            "redis://:a[PLANTED]b@127.0.0.1:6379/0",
+            "redis://[::1/0",
+            "redis://127.0.0.1:PLANTED/0",
+            "redis:///0",
+        )
     ),
     ({"rate_limit_store": 6_379}, "rate_limit_store must be text"),
     ({"client_secret": 12_345}, "client_secret must be text"),
