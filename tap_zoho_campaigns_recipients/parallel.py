@@ -44,7 +44,9 @@ class Workers:
             count: The most pieces of work at the same time.
         """
         self._count = count
-        self._work: queue.SimpleQueue[tuple[t.Any, Callable[[], t.Any]]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[tuple[t.Any, Callable[[], t.Any]] | None] = (
+            queue.SimpleQueue()
+        )
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._threads = 0
         self.pending = 0
@@ -84,9 +86,14 @@ class Workers:
         """Have `next` raise; may be called from a signal handler."""
         self._done.put(Done(self, error=error))
 
+    def close(self) -> None:
+        """Let the threads end, and with each its connection, as soon as their work is done."""
+        for _ in range(self._threads):
+            self._work.put(None)
+
     def _run(self) -> None:
-        while True:
-            ticket, work = self._work.get()
+        while piece := self._work.get():
+            ticket, work = piece
             done = Done(ticket)
             try:
                 done.result = work()

@@ -34,6 +34,9 @@ rows is taken to be unstable. A list that moves by more than a page at every req
 SAME_PAGES_ALLOWED = 3
 """A page that comes again for three other indexes in a row is a server that ignores the index."""
 
+ALIKE_PAGES_ALLOWED = 100
+"""The same of pages without a row that can be delivered: such rows may all look alike."""
+
 
 class IndexIgnored(Exception):
     """The server answers every `fromindex` with the same page."""
@@ -247,10 +250,10 @@ class Reading(t.Generic[T]):
             not self._back_step
             and len(page) > self._overlap
             and [row.identity for row in page] == self._last
-            and not all(row.key is None for row in page)
         )
         self._same_pages = self._same_pages + 1 if is_same else 0
-        if self._same_pages >= SAME_PAGES_ALLOWED:
+        has_keys = any(row.key is not None for row in page)
+        if self._same_pages >= (SAME_PAGES_ALLOWED if has_keys else ALIKE_PAGES_ALLOWED):
             raise IndexIgnored
 
     def _ends(self, asked: int, page: Sequence[Row[T]], *, has_news: bool) -> bool:

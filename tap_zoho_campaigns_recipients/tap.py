@@ -278,9 +278,7 @@ class TapZohoCampaignsRecipients(Tap):
         except TapError as error:
             self.stop_run(error)
         finally:
-            self.clock.stop()
-            if self._run is not None:
-                self._run.client.close()
+            self._end_threads()
         failure = self._stopped_by
         if self._run is not None and ended is None and failure is None:
             failure = self._run.failure()
@@ -303,6 +301,14 @@ class TapZohoCampaignsRecipients(Tap):
             raise ended
         if failure is not None:
             raise failure
+
+    def _end_threads(self) -> None:
+        """Have no request sent or waited for any more, and no line logged by one."""
+        self.clock.stop()
+        if self._workers is not None:
+            self._workers.close()
+        if self._run is not None:
+            self._run.client.close()
 
     def _sync(self) -> None:
         selected = [stream for stream in self.streams.values() if stream.selected]

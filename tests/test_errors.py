@@ -305,6 +305,18 @@ def test_an_answer_among_campaigns_without_privileges(clock: FakeClock) -> None:
         assert len(outcome.warnings) == 13
 
 
+def test_unprivileged_campaign_among_unchanged(zoho: Sandbox, clock: FakeClock) -> None:
+    """Nor does a single one while the others have not changed since they were read."""
+    zoho.account.campaigns[keys(zoho)[1]].refusal = "6607"
+    state = None
+    for _ in range(2):
+        outcome = run_tap(settings(zoho), clock=clock.fresh(), state=state)
+        state = outcome.state
+        assert outcome.error is None
+        assert len(outcome.warnings) == 1
+    assert not outcome.records["sent_contacts"]
+
+
 # Other codes
 
 

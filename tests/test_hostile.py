@@ -329,6 +329,18 @@ def test_rows_that_are_no_objects(zoho: Sandbox, clock: FakeClock) -> None:
     assert any(f"{len(strange) // 2} rows are not objects" in line for line in outcome.warnings)
 
 
+@pytest.mark.parametrize("rows", [[{}] * 3, [None] * 3, [{"phone": "1"}] * 40])
+@pytest.mark.parametrize("endpoint", [LISTING, RECIPIENTS])
+def test_page_of_nothing(zoho: Sandbox, clock: FakeClock, endpoint: str, rows: list[t.Any]) -> None:
+    """A page of rows that are none, sent again whatever is asked for, is no loop."""
+    name = "recent_campaigns" if endpoint == LISTING else "list_of_details"
+    answer(zoho, endpoint, {**honest(zoho, endpoint), name: rows})
+    keys = [] if endpoint == LISTING else [KEY]
+    outcome = run(zoho, clock, campaign_keys=keys, page_size=20)
+    assert isinstance(outcome.error, BadAnswer | RunFailed)
+    assert zoho.calls(endpoint) < 150
+
+
 @pytest.mark.parametrize(
     "document",
     [
