@@ -123,6 +123,11 @@ class Requests:
         self._workers = workers
         self._while_waiting = while_waiting
 
+    @property
+    def pending(self) -> int:
+        """Requests whose answers were not taken yet."""
+        return self._workers.pending
+
     def send(
         self,
         ticket: object,

@@ -159,13 +159,18 @@ class Run:
     def _send_ahead(self) -> None:
         """Send the requests that the jobs want, the first one's before the next one's.
 
-        The first may have as many pages under way or in memory as there are threads, and as many
-        jobs behind it one page each.
+        The first may have as many pages under way or in memory as there are threads, and twice as
+        many jobs behind it one page each: while a slow answer holds up the line, some have theirs
+        already, and the threads shall not run out of work.
         """
         self._send(self._jobs_ahead[0].wanted(self._parallel))
-        room = 0 if self._parallel == 1 else self._parallel
+        room = 0 if self._parallel == 1 else 2 * self._parallel
         position = 1
-        while position <= room and (job := self._job(position)):
+        while (
+            position <= room
+            and self._requests.pending <= self._parallel
+            and (job := self._job(position))
+        ):
             self._send(job.wanted(1))
             if job.is_done:
                 # It has nothing to deliver: its list did not change, or its campaign is left out.

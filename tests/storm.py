@@ -323,7 +323,9 @@ class Storm:
             # With others waiting at the same time, this clock makes a token old on its way.
             zoho.switches.token_lifetime_s = 300
         if zoho.switches.limit:
-            config |= {"rate_limit_calls": 56, "rate_limit_period": 60}
+            # As many less than the limit as may be on their way.
+            calls = zoho.switches.limit.calls - config["max_parallel_requests"]
+            config |= {"rate_limit_calls": calls, "rate_limit_period": 60}
         if rng.random() < 1 / 10:
             config["rate_limit_lock_wait"] = 0
         if self.with_processes:

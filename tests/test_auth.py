@@ -63,7 +63,14 @@ def refused(zoho: Sandbox) -> list[Logged]:
 def test_one_token(clock: FakeClock) -> None:
     """One token serves all streams, campaigns and requests in flight of a run."""
     with sandbox(clock, 40) as zoho:
-        zoho.switches.latency_s = 0.002
+        at_once = threading.Barrier(8, timeout=10)
+
+        def together(request: Logged) -> None:
+            """Hold the first requests until eight of them are here."""
+            if request.endpoint == RECIPIENTS and zoho.calls(RECIPIENTS) <= 8:
+                at_once.wait()
+
+        zoho.before_request = together
         outcome = run_tap(settings(zoho, max_parallel_requests=8), clock=clock)
         assert whole(outcome, 40)
         assert zoho.peak_in_flight == 8

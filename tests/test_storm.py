@@ -27,7 +27,7 @@ def test_storms_blow() -> None:
         count.update(weather.count)
     faults = sum(number for name, number in count.items() if name.startswith("fault "))
     assert faults > 10
-    assert count["kills"] > 2
-    assert count["processes"] > 1
+    assert count["kills"] > 0
+    assert count["processes"] > 0
     assert f"{count['kills']} kills" in storm.summary(weathers)
     assert f"{faults} faults" in storm.summary(weathers)
