@@ -164,9 +164,9 @@ class Client:
         as_form = False
         refusals = 0
         while True:
-            locks = self._locks[endpoint]
+            locks = self._known_locks(endpoint)
             if self._limited(endpoint):
-                locks = self._locks[endpoint]
+                locks = self._known_locks(endpoint)
             token = self._credentials.token(self._retry)
             if self._final is not None:
                 raise self._final
@@ -255,6 +255,11 @@ class Client:
             raise
         self._accepted(endpoint, token, locks, as_form=as_form)
         return answer
+
+    def _known_locks(self, endpoint: Endpoint) -> int:
+        """Return how many locks there were, each of which the limiter knows as well."""
+        with self._lock:
+            return self._locks[endpoint]
 
     def _limited(self, endpoint: Endpoint) -> bool:
         """Wait for the limit, and for a lock that this run or another one met.
