@@ -17,7 +17,8 @@ are epoch milliseconds here and ISO text in the state.
          "finished": {                         the campaigns that had their last read:
            "ranges": [[null, "2026-09-01T…"]], all sent within these,
            "without": ["kX3…"],                but for these,
-           "named": ["p9Q…"]}}}}               and these, by a hash of their key
+           "named": ["p9Q…"]}}},               and these, by a hash of their key
+     "halves": {"kX3…": ["m7A…", "b0C…"]}}     test halves of A/B campaigns, by hashes too
 """
 
 from __future__ import annotations
@@ -52,6 +53,20 @@ sent could otherwise turn up, later, within a range that is said to be finished.
 
 MOST_BETWEEN = 5
 """So many campaigns that are not finished take as much space as a range of their own."""
+
+
+Halves = dict[str, tuple[str, ...]]
+"""The marks of test halves, by the mark of the A/B campaign that they belong to.
+
+Only the details of an A/B campaign tell, and they are not asked for once it is finished, while the
+listing may go on showing its halves.
+"""
+
+_BROKEN = (TypeError, ValueError, AttributeError, KeyError, OverflowError)
+_IS_BROKEN = (
+    "The state cannot be read: it is broken. Restore an earlier one, or run a full refresh "
+    "without state"
+)
 
 
 class StateRefused(TapError):
@@ -109,6 +124,10 @@ class Finished:
         without = self.without - {mark}
         added = replace(self, without=without)
         return added if added.has(mark, sent_ms) else replace(added, named=self.named | {mark})
+
+    def leave_out(self, mark: str) -> Finished:
+        """Return them with a note that one is not finished that others of its time may be."""
+        return replace(self, without=self.without | {mark})
 
     def compact(self, listed: Iterable[Listed], *, until_ms: int) -> Finished:
         """Return the same in less space, as ranges of sent time.
@@ -185,6 +204,10 @@ class StreamState:
         self.partitions.pop(campaign_key, None)
         self.finished = self.finished.add(mark(campaign_key), sent_ms)
 
+    def leave_out(self, campaign_key: str) -> None:
+        """Take note that a campaign could not be read past its window."""
+        self.finished = self.finished.leave_out(mark(campaign_key))
+
 
 def mark(campaign_key: str) -> str:
     """Return something short for a campaign key: 66 bits of its hash."""
@@ -252,12 +275,29 @@ def load(state: Mapping[str, t.Any], replication_keys: Mapping[str, str]) -> dic
     """
     try:
         return _load(state, replication_keys)
-    except (TypeError, ValueError, AttributeError, KeyError, OverflowError) as error:
-        msg = (
-            "The state cannot be read: it is broken. Restore an earlier one, or run a full refresh "
-            "without state"
-        )
-        raise StateRefused(msg) from error
+    except _BROKEN as error:
+        raise StateRefused(_IS_BROKEN) from error
+
+
+def load_halves(state: Mapping[str, t.Any]) -> Halves:
+    """Read which test halves a state knows.
+
+    Raises:
+        StateRefused: Where it is broken.
+    """
+    try:
+        return {
+            str(parent): tuple(str(each) for each in _listed(marks))
+            for parent, marks in state.get("halves", {}).items()
+        }
+    except _BROKEN as error:
+        raise StateRefused(_IS_BROKEN) from error
+
+
+def _listed(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
 
 
 def _load(
@@ -338,10 +378,13 @@ def _finished(saved: Mapping[str, t.Any]) -> Finished:
     )
 
 
-def save(streams: Mapping[str, StreamState]) -> dict[str, t.Any]:
+def save(streams: Mapping[str, StreamState], halves: Halves | None = None) -> dict[str, t.Any]:
     """Return the state to write: plain values, nothing empty in it."""
     bookmarks = {name: saved for name, stream in streams.items() if (saved := save_stream(stream))}
-    return {"version": VERSION, "bookmarks": bookmarks}
+    state: dict[str, t.Any] = {"version": VERSION, "bookmarks": bookmarks}
+    if halves:
+        state["halves"] = {parent: list(marks) for parent, marks in halves.items()}
+    return state
 
 
 def save_stream(stream: StreamState) -> dict[str, t.Any]:

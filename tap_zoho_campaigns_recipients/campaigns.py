@@ -48,6 +48,8 @@ class Campaign:
     """Whether `campaign_keys` names it, or its parent."""
     halves: list[Campaign] | None = None
     """The test halves; None where they have not been asked for, or no answer came."""
+    was_left_out: bool = False
+    """Whether it is past its window, and could not be read when others of its time were."""
     own_sent_ms: int | None = None
     """For test halves that the listing shows as well: when they were sent themselves."""
 
@@ -132,7 +134,7 @@ def half(parent: Campaign, key: str, listed: Campaign | None) -> Campaign:
         row=listed.row if listed else {},
         is_listed=parent.is_listed,
         is_named=parent.is_named,
-        own_sent_ms=listed.sent_ms if listed else None,
+        own_sent_ms=listed.listed_ms if listed else None,
     )
 
 

@@ -30,6 +30,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tap_zoho_campaigns_recipients.answers import Answer
+    from tap_zoho_campaigns_recipients.bookmarks import Halves
     from tap_zoho_campaigns_recipients.parallel import Requests
     from tap_zoho_campaigns_recipients.plans import StreamPlan
     from tap_zoho_campaigns_recipients.settings import Settings
@@ -70,6 +71,7 @@ class Discovery:
         window: Window,
         plans: Sequence[StreamPlan],
         logger: logging.Logger,
+        halves: Halves,
     ) -> None:
         """Ask nothing yet.
 
@@ -79,31 +81,42 @@ class Discovery:
             window: The engagement window.
             plans: The selected streams: what all of them have finished costs no request.
             logger: For warnings.
+            halves: Which test halves the state knows; what details tell is added.
         """
         self._settings = settings
         self._requests = requests
         self._window = window
         self._plans = plans
         self._logger = logger
+        self._halves = halves
         self._found = Found()
 
-    def find(self) -> Found:
+    def find(self, *, is_test: bool = False) -> Found:
         """Find the campaigns to read.
 
+        Args:
+            is_test: Whether this is only to see what Zoho lists: no details are asked for.
+
         Raises:
-            TapError: Where the listing cannot be had and no keys are given, or nothing can.
+            TapError: Where the listing cannot be had and no keys are given, or this is a test.
         """
-        listed = {campaign.key: campaign for campaign in self._listing()}
+        listed = {campaign.key: campaign for campaign in self._listing(must=is_test)}
         self._compare_clocks()
+        self._know_halves(listed)
         chosen = self._chosen(listed)
-        self._ask_details([each for each in chosen if not each.is_listed], listed)
+        if not is_test:
+            self._ask_details([each for each in chosen if not each.is_listed], listed)
         chosen = [each for each in chosen if self._is_in_time(each)]
-        self._ask_details([each for each in chosen if each.is_ab and each.halves is None], listed)
+        if not is_test:
+            tests = [each for each in chosen if each.is_ab and each.halves is None]
+            self._ask_details(tests, listed)
         by_key = {each.key: each for each in chosen}
         for parent in chosen:
             by_key.update({each.key: each for each in parent.halves or ()})
         found = self._found
         found.campaigns = sorted(by_key.values(), key=_age)
+        for each in found.campaigns:
+            each.was_left_out = self._was_left_out(each.parent_key or each.key)
         found.in_order = sorted(found.campaigns, key=self._turn)
         found.keys = {*listed, *by_key}
         found.listed = [
@@ -119,7 +132,7 @@ class Discovery:
             return not self._window.is_closing(campaign)
         return not all(plan.is_finished(campaign) for plan in self._plans)
 
-    def _listing(self) -> list[Campaign]:
+    def _listing(self, *, must: bool) -> list[Campaign]:
         reading: Reading[Campaign | None] = Reading(PageLengths(LISTING_PAGE_ROWS))
         campaigns: list[Campaign | None] = []
         try:
@@ -128,7 +141,7 @@ class Discovery:
         except IndexIgnored:
             raise RunFailed(IGNORES_INDEX.format(Endpoint.LISTING)) from None
         except (UnexpectedCode, CampaignRefused, RangeTooLarge) as error:
-            if not self._settings.campaign_keys or isinstance(error, ENDS_THE_RUN):
+            if must or not self._settings.campaign_keys or isinstance(error, ENDS_THE_RUN):
                 raise
             self._logger.warning(
                 "The campaigns cannot be listed, only campaign_keys are read: %s", error
@@ -138,6 +151,11 @@ class Discovery:
             self._logger.warning(
                 "%d campaigns of the listing have no key that can be asked for, and were left out",
                 reading.unkeyed,
+            )
+        if reading.unstable:
+            self._logger.warning(
+                "Zoho does not keep the order of campaigns between pages of the listing: some may "
+                "be missing in this run"
             )
         self._found.is_whole = not self._settings.campaign_keys and not reading.unstable
         return [campaign for campaign in campaigns if campaign is not None]
@@ -166,6 +184,18 @@ class Discovery:
                 else Row(campaign.key, campaign.key, campaign)
             )
         return reading.feed(asked, page)
+
+    def _know_halves(self, listed: dict[str, Campaign]) -> None:
+        """Tell test halves that the listing shows from campaigns, as far as the state knows them.
+
+        Nobody asks for the details of a finished campaign, nor can be sure to get those of an open
+        one.
+        """
+        keys = {mark(key): key for key in listed}
+        for parent, halves in self._halves.items():
+            for key in [keys[each] for each in halves if each in keys]:
+                if parent in keys:
+                    listed[key] = half(listed[keys[parent]], key, listed[key])
 
     def _compare_clocks(self) -> None:
         """Close no campaign where the machine's clock is wrong."""
@@ -218,13 +248,21 @@ class Discovery:
         if campaign.is_ab:
             keys = half_keys(answer.document)
             campaign.halves = [half(campaign, key, listed.get(key)) for key in keys]
+            if keys:
+                self._halves[mark(campaign.key)] = tuple(mark(key) for key in keys)
 
     def _is_in_time(self, campaign: Campaign) -> bool:
         """Whether `start_date` lets a campaign through; one that is open in the state always is."""
         start_ms, sent_ms = self._settings.start_ms, campaign.sent_at_the_latest_ms
         if start_ms is None or sent_ms is None or sent_ms >= start_ms:
             return True
-        return any(plan.state and campaign.key in plan.state.partitions for plan in self._plans)
+        halves = self._halves.get(mark(campaign.key), ())
+        return any(
+            campaign.key in plan.state.partitions
+            or (halves and any(mark(key) in halves for key in plan.state.partitions))
+            for plan in self._plans
+            if plan.state
+        )
 
     def _turn(self, campaign: Campaign) -> int:
         """Return when a campaign's turn is: open ones come first, each kind as old as they are.
@@ -234,7 +272,7 @@ class Discovery:
         """
         if not self._window.is_closing(campaign):
             return 0
-        return 2 if self._was_left_out(campaign.parent_key or campaign.key) else 1
+        return 2 if campaign.was_left_out else 1
 
     def _was_left_out(self, key: str) -> bool:
         """Whether a campaign could not be read when others of its time were."""

@@ -153,7 +153,10 @@ class ListJob(Job):
         if self.is_done:
             return []
         if not self._is_planned:
-            if not run.reports.is_known(self.campaign):
+            # One that was refused before is most likely deleted: its report would fail as well, and
+            # a last read needs none.
+            is_sure = self.campaign.was_left_out and run.window.is_closing(self.campaign)
+            if not is_sure and not run.reports.is_known(self.campaign):
                 return self._report_wanted()
             if not run.refusals.may_ask(self):
                 return []
@@ -227,6 +230,8 @@ class ListJob(Job):
                 self._pages[call.index] = (call.asked, answer)
         elif isinstance(error, CampaignRefused):
             run.refusals.refuse(self.campaign, error)
+            if run.window.is_closing(self.campaign):
+                self.plan.leave_out(self.campaign)
             self.drop()
         elif isinstance(error, RangeTooLarge) and (
             run.lengths.asked < call.asked or run.lengths.halve(call.asked)

@@ -32,6 +32,11 @@ class StreamPlan:
         """Whether the campaign had its last read in this stream."""
         return self.state is not None and self.state.is_finished(campaign.key, campaign.listed_ms)
 
+    def leave_out(self, campaign: Campaign) -> None:
+        """Take note that a campaign could not be read past its window."""
+        if self.state is not None:
+            self.state.leave_out(campaign.key)
+
     def finish(self, campaign: Campaign) -> None:
         """Take note of a campaign's last read."""
         if self.state is not None:

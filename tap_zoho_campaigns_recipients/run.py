@@ -54,6 +54,7 @@ class Run:
         logger: logging.Logger,
         plans: Sequence[StreamPlan],
         workers: Workers,
+        halves: bookmarks.Halves,
     ) -> None:
         """Ask nothing yet.
 
@@ -64,6 +65,7 @@ class Run:
             logger: For everything that the user should know.
             plans: The selected streams but `campaigns`, in the order in which they will be read.
             workers: Threads for requests.
+            halves: Which test halves the state knows; what is found is added.
         """
         self.settings = settings
         self.client = client
@@ -82,6 +84,7 @@ class Run:
         """Called every second while all there is to do is to wait for Zoho."""
         self._clock = clock
         self._requests = Requests(client, workers, self._while_waiting)
+        self._halves = halves
         self._found = Found()
         self._parallel = settings.max_parallel_requests
         self._source = self._jobs()
@@ -95,14 +98,19 @@ class Run:
         """The campaigns of this run, oldest first."""
         return self._found.campaigns
 
-    def discover(self) -> None:
+    def discover(self, *, is_test: bool = False) -> None:
         """Find the campaigns to read.
+
+        Args:
+            is_test: Whether this is only to see what Zoho lists.
 
         Raises:
             TapError: Where the listing cannot be had and no keys are given, or nothing can.
         """
-        discovery = Discovery(self.settings, self._requests, self.window, self.plans, self.logger)
-        self._found = discovery.find()
+        discovery = Discovery(
+            self.settings, self._requests, self.window, self.plans, self.logger, self._halves
+        )
+        self._found = discovery.find(is_test=is_test)
         for campaign in self.campaigns:
             summary = self.summary
             keys = summary.open if discovery.is_unread(campaign) else summary.closed
@@ -230,15 +238,33 @@ class Run:
         found = self._found
         if not found.is_whole or found.lacks_details:
             return
+        # With a start_date, test halves of older campaigns are not looked for.
+        is_filtered = self.settings.start_ms is not None
+        hidden = {mark for halves in self._halves.values() for mark in halves if is_filtered}
         for plan in self.plans:
             if plan.state is None:
                 continue
             for key, bookmark in list(plan.state.partitions.items()):
-                if key not in found.keys and self.window.is_over(bookmark):
+                is_gone = key not in found.keys and bookmarks.mark(key) not in hidden
+                if is_gone and self.window.is_over(bookmark):
                     del plan.state.partitions[key]
-            if self.settings.start_ms is None:
-                # With a start_date, test halves of older campaigns are not looked for.
+            if not is_filtered:
                 plan.state.finished = plan.state.finished.forget(found.listed)
+        self._forget_halves()
+
+    def _forget_halves(self) -> None:
+        """Drop test halves that neither the listing nor a bookmark shows."""
+        if not self._halves:
+            return
+        marks = {each.mark for each in self._found.listed} | {
+            bookmarks.mark(key)
+            for plan in self.plans
+            if plan.state is not None
+            for key in plan.state.partitions
+        }
+        for parent, halves in list(self._halves.items()):
+            if parent not in marks or marks.isdisjoint(halves):
+                del self._halves[parent]
 
     def failure(self) -> TapError | None:
         """Return what makes a run that came to its end a failure, if anything does."""

@@ -41,6 +41,7 @@ from tap_zoho_campaigns_recipients.settings import (
     without_blanks,
 )
 from tap_zoho_campaigns_recipients.streams import STREAMS, PlannedStream
+from tap_zoho_campaigns_recipients.summary import Summary
 from tap_zoho_campaigns_recipients.transport import Transport
 from tap_zoho_campaigns_recipients.writer import Ended, LineWriter
 
@@ -95,6 +96,7 @@ class TapZohoCampaignsRecipients(Tap):
         self._is_over = False
         self._stopped_by: TapError | None = None
         self._states: dict[str, bookmarks.StreamState] = {}
+        self._halves: bookmarks.Halves = {}
         self._state_is_new = False
         self._state_at = 0.0
         super().__init__(**options)
@@ -165,6 +167,7 @@ class TapZohoCampaignsRecipients(Tap):
             if isinstance(stream.replication_key, str)
         }
         self._states = bookmarks.load(state, keys)
+        self._halves = bookmarks.load_halves(state)
 
     def write_state(self) -> None:
         """Write a STATE if there is news that is worth its bytes.
@@ -189,7 +192,7 @@ class TapZohoCampaignsRecipients(Tap):
     def _state_value(self, *, is_last: bool = False) -> dict[str, t.Any]:
         if self._run is not None:
             self._run.compact(is_last=is_last)
-        return bookmarks.save(self._states)
+        return bookmarks.save(self._states, self._halves)
 
     def _list_finished(self) -> None:
         """Write a STATE, but leave it to the SDK where it writes batches."""
@@ -255,7 +258,7 @@ class TapZohoCampaignsRecipients(Tap):
             for stream in self.streams.values()
             if isinstance(stream, PlannedStream) and stream.selected
         ]
-        run = Run(settings, client, self.clock, self.logger, plans, self._workers)
+        run = Run(settings, client, self.clock, self.logger, plans, self._workers, self._halves)
         run.on_list_finished = self._list_finished
         run.on_idle = self.message_writer.check
         return run
@@ -290,6 +293,8 @@ class TapZohoCampaignsRecipients(Tap):
         is_whole = self.message_writer.close(state)
         if self._run is not None:
             self._run.log_summary()
+        else:
+            self.logger.info("%s", Summary().line(refused=0, calls={}, waited_seconds=0))
         if self._limiter is not None:
             self._limiter.close()
         self._is_over = True
@@ -337,9 +342,10 @@ class TapZohoCampaignsRecipients(Tap):
         """Ask for the listing, and say in words what that shows.
 
         Raises:
-            TapError: Where credentials, scope or data center do not fit.
+            TapError: Where credentials, scope or data center do not fit, or Zoho lists nothing.
         """
-        run = self.run
+        run = self._run = self._new_run()
+        run.discover(is_test=True)
         host = urlsplit(run.settings.api_url).netloc
         return (
             f"Credentials, scope and data center are right: {host} shows "
@@ -388,7 +394,7 @@ class TapZohoCampaignsRecipients(Tap):
                 about_format=about_format,
                 config=config,
                 state=_json_object(state, "state"),
-                catalog=_json_object(catalog, "catalog", _is_catalog),
+                catalog=_json_object(catalog, "catalog", _is_catalog, _choose_methods),
             )
 
 
@@ -438,9 +444,18 @@ def _refuse(constant: str) -> None:
 
 
 def _json_object(
-    file: t.IO[str] | None, what: str, is_right: Callable[[dict[str, t.Any]], bool] = bool
+    file: t.IO[str] | None,
+    what: str,
+    is_right: Callable[[dict[str, t.Any]], bool] = bool,
+    change: Callable[[dict[str, t.Any]], object] = bool,
 ) -> t.IO[str] | None:
     """Return a file that is certain to hold a JSON object, and what belongs into it.
+
+    Args:
+        file: As it was handed over.
+        what: What it should hold.
+        is_right: Whether it does.
+        change: Puts right what the SDK would not understand.
 
     Raises:
         TapError: Where it does not.
@@ -458,7 +473,21 @@ def _json_object(
     if value and not is_right(value):
         msg = f"The {what} file holds no {what}: hand over another, or none"
         raise TapError(msg)
-    return io.StringIO(text)
+    change(value)
+    return io.StringIO(json.dumps(value))
+
+
+def _choose_methods(catalog: dict[str, t.Any]) -> None:
+    """Have a `replication-method` in a stream's metadata count, where Singer has it.
+
+    The SDK looks at the stream's own `replication_method` alone, which discovery has filled in.
+    """
+    for stream in catalog.get("streams", []):
+        for each in stream.get("metadata", []):
+            if isinstance(each, dict) and not each.get("breadcrumb"):
+                chosen = (each.get("metadata") or {}).get("replication-method")
+                if isinstance(chosen, str):
+                    stream["replication_method"] = chosen
 
 
 def _is_catalog(value: dict[str, t.Any]) -> bool:

@@ -125,6 +125,24 @@ def test_console_script(tmp_path: Path) -> None:
         assert script[1] == call(*arguments, folder=tmp_path)[1]
 
 
+# The catalog
+
+
+def test_replication_method_in_metadata(zoho: Sandbox, tmp_path: Path) -> None:
+    """FULL_TABLE may stand in a stream's metadata, as Singer has it."""
+    first = run_process(settings(zoho), tmp_path)
+    entries = catalog(["sent_contacts"])
+    for entry in entries["streams"]:
+        root = next(each for each in entry["metadata"] if not each["breadcrumb"])
+        root["metadata"]["replication-method"] = "FULL_TABLE"
+    (tmp_path / "catalog.json").write_text(json.dumps(entries))
+    chosen = ("--catalog", str(tmp_path / "catalog.json"))
+    second = run_process(settings(zoho), tmp_path, *chosen, state=first.state)
+    assert second.exit_code == 0
+    assert sorted(second.keys("sent_contacts")) == sorted(first.keys("sent_contacts")) != []
+    assert second.state == first.state
+
+
 # --test
 
 
@@ -135,9 +153,19 @@ def test_connection_test(zoho: Sandbox, tmp_path: Path) -> None:
     assert outcome.messages == []
     host = urlsplit(zoho.url).netloc
     assert outcome.log[-1].endswith(
-        f"Credentials, scope and data center are right: {host} shows 4 campaigns to read"
+        f"Credentials, scope and data center are right: {host} shows 2 campaigns to read"
     )
-    assert zoho.calls(LISTING) == 1
+    assert zoho.calls(LISTING) == len(zoho.requests) - zoho.calls("token") == 1
+
+
+def test_connection_test_where_nothing_is_listed(zoho: Sandbox, tmp_path: Path) -> None:
+    """`--test` fails where Zoho refuses the listing, also where `campaign_keys` does without."""
+    zoho.faults.add("6601", endpoint=LISTING, times=99)
+    outcome = run_process(settings(zoho, campaign_keys=["any"]), tmp_path, "--test")
+    zoho.faults.clear()
+    assert outcome.exit_code == 1
+    assert "recentcampaigns with code 6601" in outcome.log[-1]
+    assert not any("Traceback" in line or "are right" in line for line in outcome.log)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from tap_zoho_campaigns_recipients.errors import (
     TransportFailed,
     Unauthorized,
 )
+from tap_zoho_campaigns_recipients.limiter import StoreUnavailable
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -980,3 +981,19 @@ def test_process_with_bad_settings(tmp_path: Path) -> None:
         assert "Traceback" not in text
         assert "planted-secret" not in text
         assert "page_size" in text
+
+
+# What cannot even begin
+
+
+def test_store_out_of_reach(zoho: Sandbox, clock: FakeClock) -> None:
+    """A run whose Redis is out of reach asks nothing, and ends with state, summary and error."""
+    state = run_sent(zoho, clock).state
+    zoho.reset_log()
+    outcome = run_tap(
+        settings(zoho, rate_limit_store="redis://127.0.0.1:1/0"), state=state, clock=clock.fresh()
+    )
+    assert isinstance(outcome.error, StoreUnavailable)
+    assert zoho.requests == []
+    assert outcome.messages == [{"type": "STATE", "value": state}]
+    assert outcome.log[-1].startswith("INFO Run ended. Campaigns: 0 open")

@@ -607,7 +607,7 @@ def test_deleted_campaigns_hide_no_reports(zoho: Sandbox, clock: FakeClock) -> N
     assert delivered(first) == everything(zoho, *(f"{age} days" for age in (1, 2, 3, 4, 66, 67)))
     run(zoho, clock, first.state, **one_at_a_time)
     assert {key for key, _ in lists_asked(zoho)} == {f"{age} days" for age in (61, 62, 63, 64, 65)}
-    assert calls(zoho) == {LISTING: 1, REPORT: 4 + 6, RECIPIENTS: 5}
+    assert calls(zoho) == {LISTING: 1, REPORT: 4, RECIPIENTS: 5}
 
 
 def test_completeness(zoho: Sandbox, clock: FakeClock) -> None:
@@ -753,6 +753,88 @@ def test_refused_half(zoho: Sandbox, clock: FakeClock) -> None:
     assert calls(zoho) == {LISTING: 1}
 
 
+def test_listed_half_of_a_finished_campaign(zoho: Sandbox, clock: FakeClock) -> None:
+    """Test halves that are listed still belong to their campaign when it is finished.
+
+    Its details tell, but are asked for no more.
+    """
+    parent = add(zoho.account, "test", 100, type="abtesting", recipients=40)
+    zoho.switches.ab_children_listed = True
+    family_of = {key: None if key == "test" else "test" for key in family(parent)}
+    state = None
+    for details in (1, 0, 0):
+        outcome = run(zoho, clock, state, streams=("campaigns", "sent_contacts"))
+        state = outcome.state
+        assert calls(zoho).get(DETAILS, 0) == details
+        rows = outcome.records["campaigns"]
+        assert {row["campaign_key"]: row["parent_campaign_key"] for row in rows} == family_of
+    newly = run(zoho, clock, state, streams=("opened_contacts",))
+    assert {
+        row["campaign_key"]: row["parent_campaign_key"] for row in newly.records["opened_contacts"]
+    } == family_of
+
+
+def test_listed_half_that_is_read_later(zoho: Sandbox, clock: FakeClock) -> None:
+    """A test half that was refused until its campaign was finished keeps its parent's stamp."""
+    parent = add(zoho.account, "test", 100, type="abtesting", recipients=40)
+    zoho.switches.ab_children_listed = True
+    assert parent.halves is not None
+    late = parent.halves[0]
+    late.refusal = "6601"
+    first = run(zoho, clock, streams=("sent_contacts",))
+    late.refusal = None
+    second = run(zoho, clock, first.state, streams=("sent_contacts",))
+    assert delivered(second) == everything(zoho, late.key, streams=("sent_contacts",))
+    assert {row["parent_campaign_key"] for row in second.records["sent_contacts"]} == {"test"}
+
+
+def test_forgotten_halves(zoho: Sandbox, clock: FakeClock) -> None:
+    """The state knows test halves only as long as the listing or a bookmark shows them."""
+    add(zoho.account, "test", 59, type="abtesting", recipients=40)
+    first = run(zoho, clock)
+    assert len(first.state["halves"]) == 1
+    clock.advance(2 * DAY_S)
+    state = run(zoho, clock, first.state).state
+    last = run(zoho, clock, state)
+    assert calls(zoho) == {LISTING: 1}
+    assert set(last.state) == {"version", "bookmarks"}
+
+
+def test_open_halves_before_a_rolling_start_date(zoho: Sandbox, clock: FakeClock) -> None:
+    """Test halves that are open in the state get their last read, whatever start_date says."""
+    parent = add(zoho.account, "test", 10, type="abtesting", recipients=40, refusal="6601")
+    add(zoho.account, "other", 5)
+    first = run(zoho, clock)
+    halves = family(parent) - {"test"}
+    assert halves < set(bookmarks(first, "sent_contacts"))
+    clock.advance(70 * DAY_S)
+    start = iso(clock.time() - 30 * DAY_S)
+    last = run(zoho, clock, first.state, start_date=start)
+    assert everything(zoho, *halves) <= delivered(last)
+    assert "partitions" not in json.dumps(last.state)
+
+
+# The listing
+
+
+def test_listing_without_order(zoho: Sandbox, clock: FakeClock) -> None:
+    """Where the listing's order is not stable either, the run says so once, and ends."""
+    campaigns = [add(zoho.account, f"{age} days", age) for age in (1, 2, 3, 4)]
+
+    def page(*order: int) -> bytes:
+        rows = [{"campaign_key": campaigns[each].key, "campaign_status": "Sent"} for each in order]
+        answer = {"status": "success", "code": "0", "total_record_count": "9"}
+        return json.dumps({**answer, "recent_campaigns": rows}).encode()
+
+    for body in (page(0, 1, 2), page(3, 2, 0), page(1, 2, 3)) * 20:
+        kind = "application/json"
+        zoho.faults.add("body", endpoint=LISTING, body=body, content_type=kind)
+    outcome = run(zoho, clock)
+    assert delivered(outcome) == everything(zoho, *(each.key for each in campaigns))
+    (said,) = [line for line in outcome.warnings if "order of campaigns" in line]
+    assert "may be missing" in said
+
+
 # Refused campaigns
 
 
@@ -785,6 +867,24 @@ def test_refused_campaign_past_its_window(zoho: Sandbox, clock: FakeClock) -> No
     assert delivered(third) == everything(zoho, "71 days")
     run(zoho, clock, third.state)
     assert calls(zoho) == {LISTING: 1}
+
+
+def test_deleted_campaigns_cost_one_call(zoho: Sandbox, clock: FakeClock) -> None:
+    """Campaigns past their window that have neither lists nor report cost one call each a run.
+
+    They are told of in one line.
+    """
+    add(zoho.account, "news", 70)
+    deleted = [add(zoho.account, f"{age} days", age, refusal="2206").key for age in (61, 71, 81)]
+    for key in deleted:
+        zoho.faults.add("6001", endpoint=REPORT, campaign_key=key, times=99)
+    state = run(zoho, clock, streams=None).state
+    for _ in range(2):
+        outcome = run(zoho, clock, state, streams=None)
+        state = outcome.state
+        assert calls(zoho) == {LISTING: 1, RECIPIENTS: 3}
+        (said,) = outcome.warnings
+        assert "3 campaigns past their engagement window are refused" in said
 
 
 # The end
