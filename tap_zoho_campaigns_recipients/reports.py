@@ -29,6 +29,7 @@ class Reports:
         self._asked: dict[str, str] = {}
         self._documents: dict[str, Mapping[str, t.Any] | None] = {}
         self._last: set[str] = set()
+        self._empty: set[str] = set()
         self._under_way = 0
         self._none_in_a_row = 0
 
@@ -74,6 +75,11 @@ class Reports:
         if answer is not None and report_counts(answer.document):
             self._documents[campaign.key] = answer.document
             self._none_in_a_row = 0
+            return
+        if answer is not None and campaign.key not in self._empty:
+            # An answer without counts is a failed try too, of which there are two.
+            self._empty.add(campaign.key)
+            del self._asked[campaign.key]
             return
         self._documents[campaign.key] = None
         self._none_in_a_row += 1

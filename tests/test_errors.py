@@ -414,6 +414,20 @@ def test_no_report(zoho: Sandbox, clock: FakeClock, error: str | int) -> None:
     assert reported == set(keys(zoho)) - {without}
 
 
+@pytest.mark.parametrize(("times", "missing"), [(1, 0), (2, 1)])
+def test_report_without_counts(zoho: Sandbox, clock: FakeClock, times: int, missing: int) -> None:
+    """A report without a count is none: it is tried twice as well."""
+    first = keys(zoho)[0]
+    body = b'{"status":"success","code":"0","campaign-reports":[{"campaign_name":"x"}]}'
+    zoho.faults.add("body", endpoint=REPORT, campaign_key=first, times=times, body=body)
+    outcome = run_tap(settings(zoho), clock=clock)
+    assert outcome.error is None
+    assert zoho.calls(REPORT, campaign_key=first) == 2
+    assert len(outcome.records["campaign_reports"]) == 3 - missing
+    assert ["has no counts" in warning for warning in outcome.warnings] == [True] * missing
+    assert sent_to(outcome) == set(keys(zoho)) == bookmarked(outcome)
+
+
 def test_no_report_reads_lists_again(zoho: Sandbox, clock: FakeClock) -> None:
     """Without a report, the next run reads the lists again, whole."""
     without = keys(zoho)[1]
