@@ -57,7 +57,9 @@ def main() -> int:
     for name, part in PARTS.items():
         if not arguments.only or name in arguments.only:
             _say(name)
+            began = time.monotonic()
             tables.append(part(arguments.runs, _say).markdown())
+            _say(f"  {name}: {(time.monotonic() - began) / 60:.1f} minutes")
     preface = PREFACE.format(
         date=datetime.now(UTC).date().isoformat(),
         system=f"{platform.system()} on {platform.machine()}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import re
 import typing as t
+from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from xml.parsers import expat
@@ -456,11 +457,10 @@ def _list(endpoint: Endpoint, envelope: _Envelope) -> Answer:
         members = document.pop(_CONTENT[endpoint][0], None)
     if members is None:
         members = []
-    unreadable = 0
-    if isinstance(members, list):
-        unreadable = sum(type(member) is not dict for member in members)
-    if not isinstance(members, list) or 0 < unreadable == len(members):
+    kinds = Counter(map(type, members)) if isinstance(members, list) else Counter()
+    if not isinstance(members, list) or (members and not kinds[dict]):
         raise BadAnswer(f"{endpoint} answered with something else than rows in its list")
+    unreadable = len(members) - kinds[dict]
     if unreadable:
         members = [member if type(member) is dict else {"": member} for member in members]
     return Answer(members, document, _total(document.get("total_record_count")), unreadable)

@@ -217,6 +217,9 @@ def lifetime_seconds(answer: dict[str, t.Any]) -> float:
     return 3600.0
 
 
+TOO_MANY_TOKENS = "Access Denied"
+"""The accounts server's word for it; there are answers that say so otherwise."""
+
 _REFUSALS = {
     "invalid_code": "refresh_token is wrong, was revoked, or belongs to another data_center",
     "invalid_client": "client_id is wrong or belongs to another data_center",
@@ -239,25 +242,26 @@ def _refusal(host: str, answer: dict[str, t.Any], status: int) -> TapError:
         return _unreadable(host, status, "neither token nor refusal")
     says = f'The accounts server {host} answered "{error}"'
     if error in _REFUSALS:
-        return TokenRefused(f"{says}: {_REFUSALS[error]}")
+        return TokenRefused(says, _REFUSALS[error], error)
     if description:
         says += f' ("{description}")'
-    if error == "Access Denied" or "too many requests" in description.lower():
-        return TokenRefused(f"{says}: {_TOO_MANY}")
-    return TokenRefused(f"{says}: check client_id, client_secret, refresh_token and data_center")
+    if error == TOO_MANY_TOKENS or "too many requests" in description.lower():
+        return TokenRefused(says, _TOO_MANY, TOO_MANY_TOKENS)
+    meaning = "check client_id, client_secret, refresh_token and data_center"
+    return TokenRefused(says, meaning, error)
 
 
 def _unreadable(host: str, status: int, what: str) -> TapError:
     """Say what an answer means that is none of Zoho's."""
     says = f"The accounts server {host} answered HTTP {status} with {what}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return TokenRefused(f"{says}: {_TOO_MANY}")
+        return TokenRefused(says, _TOO_MANY, TOO_MANY_TOKENS)
     if (
         status in {HTTPStatus.OK, HTTPStatus.REQUEST_TIMEOUT}
         or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     ):
         return _no_answer(says)
-    return TokenRefused(f"{says}: check accounts_url and data_center")
+    return TokenRefused(says, "check accounts_url and data_center")
 
 
 def _no_answer(says: str) -> TransportFailed:

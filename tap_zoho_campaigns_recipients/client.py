@@ -95,7 +95,7 @@ class Client:
         self._settings = settings
         self._credentials = credentials
         self._transport = transport
-        self._limiter = limiter
+        self.limiter = limiter
         self._clock = clock
         self._logger = logger
         self._lock = threading.Lock()
@@ -108,6 +108,8 @@ class Client:
         self._is_closed = False
         self.calls: Counter[Endpoint] = Counter()
         """Requests sent, by endpoint."""
+        self.in_flight = 0
+        """Of these, requests whose answer is awaited."""
         self.waited_seconds = 0.0
         """Time spent waiting for the limit, locks and retries, all threads together."""
         self.clock_difference_seconds: float | None = None
@@ -144,6 +146,12 @@ class Client:
                 if tries >= TRIES[endpoint] or not _is_worth_a_try(endpoint, error):
                     raise
                 self._retry(endpoint, error, tries)
+
+    @property
+    def calls_sent(self) -> int:
+        """Requests sent, of all endpoints together."""
+        with self._lock:
+            return self.calls.total()
 
     def close(self) -> None:
         """End: threads that are under way say nothing any more, for the run has its last word."""
@@ -235,12 +243,17 @@ class Client:
         self._credentials.sign(token, headers, sent)
         with self._lock:
             self.calls[endpoint] += 1
-        response = self._transport.post(
-            f"{self._settings.api_url}{self._credentials.api_path}/{endpoint}",
-            headers=headers,
-            query=None if as_form else sent,
-            form=sent if as_form else None,
-        )
+            self.in_flight += 1
+        try:
+            response = self._transport.post(
+                f"{self._settings.api_url}{self._credentials.api_path}/{endpoint}",
+                headers=headers,
+                query=None if as_form else sent,
+                form=sent if as_form else None,
+            )
+        finally:
+            with self._lock:
+                self.in_flight -= 1
         if response.date is not None and self.clock_difference_seconds is None:
             self.clock_difference_seconds = response.date - self._clock.time()
         retry_after = retry_after_seconds(response.retry_after, response.date or self._clock.time())
@@ -270,7 +283,7 @@ class Client:
         Raises:
             LockedBefore: Where another run met a lock that is longer than this one may wait.
         """
-        waited = self._limiter.acquire(endpoint, partial(self._mention_lock, endpoint))
+        waited = self.limiter.acquire(endpoint, partial(self._mention_lock, endpoint))
         with self._lock:
             self.waited_seconds += waited
         return waited > 0
@@ -313,7 +326,7 @@ class Client:
             wait = longest
             if error.retry_after_seconds is not None:
                 wait = min(longest, max(error.retry_after_seconds, SHORTEST_LOCK_SECONDS))
-            self._limiter.lock(endpoint, wait)
+            self.limiter.lock(endpoint, wait)
             self._lock_mentioned_at[endpoint] = self._clock.monotonic()
         self._say(
             logging.WARNING,
@@ -326,7 +339,7 @@ class Client:
 
     def _mention_lock(self, endpoint: Endpoint) -> None:
         """Say every few minutes that an endpoint is locked, if it is."""
-        seconds = self._limiter.locked_for(endpoint)
+        seconds = self.limiter.locked_for(endpoint)
         if not seconds:
             return
         if seconds > self._settings.rate_limit_lock_wait + LOCK_RESOLUTION_SECONDS:

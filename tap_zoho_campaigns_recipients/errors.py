@@ -218,7 +218,19 @@ class TransportFailed(TapError):
 
 
 class TokenRefused(TapError):
-    """The accounts server gives no access token, and says why."""
+    """The accounts server gives no access token, and says why.
+
+    Args:
+        says: Who answered what.
+        meaning: What that means for the settings; what to do.
+        code: The accounts server's own word, such as ``invalid_code``; empty where it had none.
+    """
+
+    def __init__(self, says: str, meaning: str = "", code: str = "") -> None:
+        """Keep the parts: what an answer means depends on what was asked for."""
+        super().__init__(f"{says}: {meaning}" if meaning else says)
+        self.says = says
+        self.code = code
 
 
 class RunFailed(TapError):

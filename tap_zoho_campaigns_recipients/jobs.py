@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tap_zoho_campaigns_recipients import bookmarks
 from tap_zoho_campaigns_recipients.answers import Endpoint
-from tap_zoho_campaigns_recipients.campaigns import report_counts, report_record
+from tap_zoho_campaigns_recipients.campaigns import report_record
 from tap_zoho_campaigns_recipients.discovery import IGNORES_INDEX
 from tap_zoho_campaigns_recipients.errors import (
     CampaignRefused,
@@ -17,6 +17,7 @@ from tap_zoho_campaigns_recipients.errors import (
     ZohoError,
 )
 from tap_zoho_campaigns_recipients.moments import iso_from_ms
+from tap_zoho_campaigns_recipients.progress import calls_for
 from tap_zoho_campaigns_recipients.reading import IndexIgnored, Reading, Row
 from tap_zoho_campaigns_recipients.records import RecordMaker
 
@@ -76,6 +77,20 @@ class Job:
     def drop(self) -> None:
         """Give up."""
         self.is_done = True
+
+    @property
+    def is_paging(self) -> bool:
+        """Whether there was a page already, and it was not all."""
+        return False
+
+    def calls_to_come(self, page_rows: int) -> int | None:
+        """Return how many requests for pages are not sent yet; None where nothing tells.
+
+        Args:
+            page_rows: How many rows a page is likely to hold.
+        """
+        del page_rows
+        return 0
 
     def _report_wanted(self) -> list[Call]:
         if not self._run.reports.ask(self.campaign):
@@ -188,9 +203,8 @@ class ListJob(Job):
         self._is_planned = True
         # An A/B campaign whose test halves nobody could name is not finished in this run.
         self._is_last = run.window.is_closing(campaign) and not campaign.lacks_halves
-        document = run.reports.document(campaign)
-        if document is not None:
-            counts = report_counts(document)
+        counts = run.reports.counts(campaign)
+        if counts is not None:
             self._report = {name: counts[name] for name in plan.reflected_by if name in counts}
         before = plan.state.partitions.get(campaign.key) if plan.state else None
         if not self._is_last and not bookmarks.read_again(before, self._report, plan.count):
@@ -249,6 +263,21 @@ class ListJob(Job):
         self._under_way.clear()
         self._pages.clear()
         self._reading = None
+
+    @property
+    def is_paging(self) -> bool:
+        """Whether there was a page already, and it was not all."""
+        return self._reading is not None and self._reading.index > 1 and not self._reading.done
+
+    def calls_to_come(self, page_rows: int) -> int | None:
+        """Return how many requests for pages are not sent yet, as far as the report tells."""
+        reading = self._reading
+        if self.is_done:
+            return 0
+        if reading is None or reading.expected is None:
+            return None
+        pages = calls_for(reading.expected - reading.index + 1, page_rows)
+        return max(pages - len(self._pages) - len(self._under_way), 0)
 
     def take(self) -> Iterable[Record] | None:
         """Return the records of the next page."""

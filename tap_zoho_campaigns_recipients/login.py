@@ -22,7 +22,7 @@ import click
 from dotenv.parser import parse_stream
 
 from tap_zoho_campaigns_recipients.answers import Endpoint
-from tap_zoho_campaigns_recipients.auth import FixedAccessToken, request_token
+from tap_zoho_campaigns_recipients.auth import TOO_MANY_TOKENS, FixedAccessToken, request_token
 from tap_zoho_campaigns_recipients.campaigns import LISTING_PAGE_ROWS, SENT_STATUS
 from tap_zoho_campaigns_recipients.client import Client
 from tap_zoho_campaigns_recipients.clock import Clock
@@ -54,13 +54,16 @@ REFUSALS = {
     "invalid_code": "the grant code has expired (it lives for three to ten minutes), was used "
     "already, or belongs to another data center. Generate a new one and run this again",
     "invalid_redirect_uri": "this is no self client. Choose Self Client in the API console",
-    "Access Denied": "too many codes and tokens were asked for. Wait half an hour, then generate a "
+    TOO_MANY_TOKENS: "too many codes and tokens were asked for. Wait half an hour, then generate a "
     "new code and run this again",
 }
-"""What the accounts server's refusals mean of a grant code; of the others `auth` knows it.
+"""What the accounts server's refusals mean of a grant code; those of a client `auth` knows.
 
 From Zoho's page on self clients; the last as seen live: it takes up to half an hour to calm down.
 """
+
+CLIENT_REFUSALS = {"invalid_client", "invalid_client_secret"}
+"""What `auth` says of these is right here too."""
 
 USED_UP = "The code is used up: generate a new one to try again"
 
@@ -300,11 +303,11 @@ def _refresh_token(values: dict[str, t.Any], code: str) -> str:
 
 def _explained(error: TokenRefused) -> TapError:
     """Say what a refusal means of a grant code: `auth` speaks of refresh tokens."""
-    said = str(error)
-    for name, meaning in REFUSALS.items():
-        before, mark, _ = said.partition(f'answered "{name}"')
-        if mark:
-            return TapError(f"{before}{mark}: {meaning}")
+    if error.code in REFUSALS:
+        return TokenRefused(error.says, REFUSALS[error.code], error.code)
+    if error.code and error.code not in CLIENT_REFUSALS:
+        meaning = "check client ID, client secret, code and data center"
+        return TokenRefused(error.says, meaning, error.code)
     return error
 
 
@@ -426,7 +429,8 @@ def _show_end(path: Path, results: Mapping[str, str]) -> None:
     _say("Meltano and the tap read .env in the folder they run in:\n")
     if path.absolute() != Path.cwd() / ".env":
         _say(f"  set -a; . {shlex.quote(str(path.absolute()))}; set +a # for a file elsewhere")
-    _say(f"  {TAP} --config=ENV --test")
+    is_project = Path("meltano.yml").exists()
+    _say(f"  meltano invoke {TAP} --test" if is_project else f"  {TAP} --config=ENV --test")
 
 
 def _print_commands(results: Mapping[str, str]) -> None:

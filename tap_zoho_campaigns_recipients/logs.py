@@ -1,4 +1,4 @@
-"""What may stand in a log: no secret, in whatever spelling, whoever wrote the line."""
+"""What stands in a log: no secret, whoever wrote the line; and what the SDK says, for who asks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import json
 import logging
 import threading
 import typing as t
+from pathlib import Path
 from urllib.parse import quote, quote_plus, unquote
+
+import singer_sdk
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable
+
+_SDK = str(Path(singer_sdk.__file__).parent)
+_METRICS = "singer_sdk.metrics"
 
 SHORTEST_SECRET_CHARACTERS = 4
 """Zoho's are ten times as long; leaving out less would leave lines that nobody can read."""
@@ -66,6 +72,44 @@ def keep_secrets_out(secrets: Iterable[str]) -> None:
     # At DEBUG these write whole URLs, with the query where a token may stand.
     for name in ("urllib3", "requests"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    for handler in logging.getLogger().handlers:
+    for handler in _handlers():
         if not any(isinstance(each, SecretFilter) for each in handler.filters):
             handler.addFilter(SecretFilter())
+
+
+class _SdkFilter(logging.Filter):
+    """Makes the SDK's lines at INFO lines at DEBUG, but for its metrics and the version.
+
+    What a run does, the tap says itself; "Beginning sync of … in incremental mode", eleven times,
+    tells nobody what to do.
+    """
+
+    def __init__(self, handler: logging.Handler) -> None:
+        super().__init__()
+        self._handler = handler
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a record through, unless it is one for DEBUG and nobody asked for that."""
+        if (
+            record.levelno > logging.INFO
+            or not record.pathname.startswith(_SDK)
+            or record.name == _METRICS
+            or record.funcName == "print_version"
+        ):
+            return True
+        record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+        is_wanted = logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+        return is_wanted and self._handler.level <= logging.DEBUG
+
+
+def keep_sdk_for_debug() -> None:
+    """Have what the SDK says of itself in the log only where the log is at DEBUG."""
+    for handler in _handlers():
+        handler.addFilter(_SdkFilter(handler))
+
+
+def _handlers() -> list[logging.Handler]:
+    """Return all handlers: a configuration of the user's may have more than the root's."""
+    known = logging.getLogger().manager.loggerDict.values()
+    loggers = [logging.getLogger(), *(each for each in known if isinstance(each, logging.Logger))]
+    return list(dict.fromkeys(handler for logger in loggers for handler in logger.handlers))

@@ -14,7 +14,6 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import IntEnum
 from functools import lru_cache
 
 import msgspec
@@ -26,6 +25,8 @@ if t.TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from tap_zoho_campaigns_recipients.answers import ResponseFormat
+
+    Reader = Callable[[object], tuple[t.Any, int]]
 
 Record = dict[str, t.Any]
 
@@ -93,6 +94,8 @@ _SCHEME: t.Final = r"(?:[a-z][a-z0-9+.-]*+://|(?:mailto|tel|sms):)"
 _URL: t.Final = re.compile(_SCHEME, re.IGNORECASE)
 _URL_SEPARATOR: t.Final = re.compile(rf",(?=\s*+{_SCHEME})", re.IGNORECASE)
 
+_JSON_START: t.Final = re.compile(r'\s*+(?:\{\s*+["}]|\[\s*+["\[{\]0-9tfn-])')
+
 _DEEPEST_CUSTOM_FIELD: t.Final = 20
 _MOST_PLANS: t.Final = 1_000
 _LONGEST_NAMES_CHARACTERS: t.Final = 10_000
@@ -148,14 +151,13 @@ def _ms_from_wall_clock(text: str, zone: ZoneInfo) -> int | None:
 # Readers: one for each type of field
 
 
-class _Loss(IntEnum):
-    """What a field cannot say of the value that Zoho sent."""
-
-    NONE = 0
-    EXTRA = 1
-    """The value was read, and more stands in it."""
-    UNREAD = 2
-    """The value, or a part of it, is not of the field's type."""
+# What a field cannot say of the value that Zoho sent. Not an enumeration: its members take longer
+# to look up than the rest of most readers.
+_WHOLE: t.Final = 0
+_EXTRA: t.Final = 1
+"""The value was read, and more stands in it."""
+_UNREAD: t.Final = 2
+"""The value, or a part of it, is not of the field's type."""
 
 
 def _is_null(value: object) -> bool:
@@ -163,40 +165,46 @@ def _is_null(value: object) -> bool:
     return value is None or value in ("", "null")
 
 
-def _text(value: object) -> tuple[str | None, _Loss]:
+def _text(value: object) -> tuple[str | None, int]:
     """Read a text; a number becomes one without exponent, a whole one without `.0`."""
     if _is_null(value):
-        return None, _Loss.NONE
+        return None, _WHOLE
     if isinstance(value, str):
-        return value, _Loss.NONE
+        return value, _WHOLE
     if isinstance(value, bool | int):
-        return str(value).lower(), _Loss.NONE
+        return str(value).lower(), _WHOLE
     if isinstance(value, float):
         number = f"{Decimal(repr(value)):f}"
-        return number.removesuffix(".0"), _Loss.NONE
-    return None, _Loss.UNREAD
+        return number.removesuffix(".0"), _WHOLE
+    return None, _UNREAD
 
 
-def _flag(value: object) -> tuple[bool | None, _Loss]:
+def _flag(value: object) -> tuple[bool | None, int]:
+    if type(value) is str and value in _FLAGS:
+        return _FLAGS[value], _WHOLE
     flag = None if isinstance(value, dict | list) else _FLAGS.get(str(value).strip().lower())
-    return flag, _Loss.UNREAD if flag is None else _Loss.NONE
+    return flag, _UNREAD if flag is None else _WHOLE
 
 
-def _integer(value: object) -> tuple[int | None, _Loss]:
+def _integer(value: object) -> tuple[int | None, int]:
     number = integer_from_value(value)
-    return number, _Loss.UNREAD if number is None and not _is_null(value) else _Loss.NONE
+    return number, _UNREAD if number is None and not _is_null(value) else _WHOLE
 
 
-def _open_reports(value: object) -> tuple[list[t.Any] | None, _Loss]:
+def _open_reports(value: object) -> tuple[list[t.Any] | None, int]:
     """Read the times of opens: `{label: time}` as object, as JSON text or as Java's map text."""
     if isinstance(value, str):
-        value = _from_json(value) or _pairs_from_text(value.strip())
+        text = value.strip()
+        value = _from_json(text)
+        if not value:
+            pairs = _pairs_from_text(text)
+            return pairs, _UNREAD if pairs is None else _WHOLE
     if isinstance(value, dict):
         value = [{"label": label, "time": time} for label, time in value.items()]
-    return _objects(value, {"label": _text, "time": _text})
+    return _objects(value, _OPEN_REPORT)
 
 
-def _pairs_from_text(text: str) -> list[dict[str, str]] | None:
+def _pairs_from_text(text: str) -> list[dict[str, str | None]] | None:
     """Read `{key=time, key=time}`, whose times have commas of their own (seen live)."""
     if not (text.startswith("{") and text.endswith("}")):
         return None
@@ -204,26 +212,29 @@ def _pairs_from_text(text: str) -> list[dict[str, str]] | None:
     parts = [part.rpartition("=") for part in _PAIR_SEPARATOR.split(inside)] if inside else []
     if not all(sign for _, sign, _ in parts):
         return None
-    return [{"label": label.strip(), "time": time.strip()} for label, _, time in parts]
+    return [
+        {"label": _text(label.strip())[0], "time": _text(time.strip())[0]}
+        for label, _, time in parts
+    ]
 
 
-def _url_clicks(value: object) -> tuple[list[t.Any] | None, _Loss]:
+def _url_clicks(value: object) -> tuple[list[t.Any] | None, int]:
     """Read the clicks of each link: an array of `{url, count}` (seen live)."""
     if isinstance(value, str):
         value = _from_json(value)
-    return _objects(value, {"url": _text, "count": _integer})
+    return _objects(value, _URL_CLICK)
 
 
-def _clicked_urls(value: object) -> tuple[list[str] | None, _Loss]:
+def _clicked_urls(value: object) -> tuple[list[str] | None, int]:
     """Read links: an array, or `[url, url]` as text (seen live), whose links may have commas."""
     if isinstance(value, str):
         value = _from_json(value) or _urls_from_text(value.strip())
     if not isinstance(value, list):
-        return None, _Loss.UNREAD
+        return None, _UNREAD
     texts = [_text(member) for member in value]
     if any(loss for _, loss in texts):
-        return None, _Loss.UNREAD
-    return [url for url, _ in texts if url is not None], _Loss.NONE
+        return None, _UNREAD
+    return [url for url, _ in texts if url is not None], _WHOLE
 
 
 def _urls_from_text(text: str) -> list[str] | None:
@@ -235,7 +246,10 @@ def _urls_from_text(text: str) -> list[str] | None:
 
 
 def _from_json(text: str) -> object:
-    """Return what a text holds in JSON; None where it is none."""
+    """Return the object or array that a text holds in JSON; None where it is none."""
+    if not _JSON_START.match(text):
+        # An error would say the same, and takes three times as long.
+        return None
     try:
         value: object = msgspec.json.decode(text)
     except (ValueError, RecursionError):
@@ -243,28 +257,29 @@ def _from_json(text: str) -> object:
     return value
 
 
-def _objects(
-    value: object, readers: Mapping[str, Callable[[object], tuple[object, _Loss]]]
-) -> tuple[list[t.Any] | None, _Loss]:
+def _objects(value: object, readers: Mapping[str, Reader]) -> tuple[list[t.Any] | None, int]:
     """Read an array of objects with these members."""
     if not isinstance(value, list):
-        return None, _Loss.UNREAD
+        return None, _UNREAD
     items = []
-    worst = _Loss.NONE
+    worst = _WHOLE
     for member in value:
         if not isinstance(member, dict) or readers.keys().isdisjoint(member):
-            return None, _Loss.UNREAD
+            return None, _UNREAD
         item = {}
         for name, reader in readers.items():
             item[name], loss = reader(member.get(name))
             worst = max(worst, loss)
         if not member.keys() <= readers.keys():
-            worst = max(worst, _Loss.EXTRA)
+            worst = max(worst, _EXTRA)
         items.append(item)
     return items, worst
 
 
-_READERS: t.Final[dict[str, Callable[[object], tuple[object, _Loss]]]] = {
+_OPEN_REPORT: t.Final[Mapping[str, Reader]] = {"label": _text, "time": _text}
+_URL_CLICK: t.Final[Mapping[str, Reader]] = {"url": _text, "count": _integer}
+
+_READERS: t.Final[dict[str, Reader]] = {
     "is_forgotten": _flag,
     "open_reports": _open_reports,
     "click_count": _integer,
@@ -427,7 +442,7 @@ class RecordMaker:
         """
         plan = self._plans[tuple(row)]
         record = self._template.copy()
-        custom: dict[str, t.Any] = {}
+        custom = {name: self._kept(row[name]) for name in plan.custom}
         for name, field in plan.texts:
             value = row[name]
             if type(value) is str:
@@ -439,8 +454,6 @@ class RecordMaker:
             self._set_sent_time(record, custom, name, row[name])
         for name, field in plan.others:
             self._set(record, custom, field, name, row[name])
-        for name in plan.custom:
-            custom[name] = self._kept(row[name])
         if custom:
             record["custom_fields"] = custom
         if self._wall_clock_zone is not None and record["sent_time"] is None:
@@ -470,7 +483,7 @@ class RecordMaker:
         if record[field] is None:
             record[field] = read
         elif record[field] != read:
-            loss = max(loss, _Loss.EXTRA)
+            loss = max(loss, _EXTRA)
         self._keep(custom, field, name, value, loss)
 
     def _set_sent_time(
@@ -484,7 +497,7 @@ class RecordMaker:
             return
         ms = ms_from_value(value)
         if ms is None:
-            self._keep(custom, "sent_time", name, value, _Loss.UNREAD)
+            self._keep(custom, "sent_time", name, value, _UNREAD)
             return
         sent = (
             iso_from_ms(ms),
@@ -493,7 +506,7 @@ class RecordMaker:
         if record["sent_time"] is None:
             record["sent_time"], record["sent_time_utc"] = sent
         elif record["sent_time"] != sent[0]:
-            self._keep(custom, "sent_time", name, value, _Loss.EXTRA)
+            self._keep(custom, "sent_time", name, value, _EXTRA)
         if isinstance(value, str):
             self._sent_as, self._sent = value, sent
 
@@ -512,15 +525,17 @@ class RecordMaker:
             record["sent_time"] = _iso_or_none(ms + self._skew_ms)
 
     def _keep(
-        self, custom: dict[str, t.Any], field: str, name: str, value: object, loss: _Loss
+        self, custom: dict[str, t.Any], field: str, name: str, value: object, loss: int
     ) -> None:
         """Keep a value beside its field where the field does not say all of it."""
         if loss:
             custom[name] = self._kept(value)
-        if loss == _Loss.UNREAD:
+        if loss == _UNREAD:
             self.unread_values[field] += 1
 
     def _kept(self, value: object) -> t.Any:  # noqa: ANN401 - it is JSON
+        if type(value) is str:
+            return value if value and value != "null" else None
         try:
             return _plain(value)
         except _TooDeepError:

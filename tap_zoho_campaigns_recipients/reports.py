@@ -28,6 +28,7 @@ class Reports:
         self._logger = logger
         self._asked: dict[str, str] = {}
         self._documents: dict[str, Mapping[str, t.Any] | None] = {}
+        self._counts: dict[str, dict[str, int | float]] = {}
         self._last: set[str] = set()
         self._empty: set[str] = set()
         self._under_way = 0
@@ -45,6 +46,10 @@ class Reports:
     def document(self, campaign: Campaign) -> Mapping[str, t.Any] | None:
         """Return a known report; None where there is none."""
         return self._documents.get(campaign.key)
+
+    def counts(self, campaign: Campaign) -> dict[str, int | float] | None:
+        """Return a known report's numbers, under Zoho's names; None where there is none."""
+        return self._counts.get(campaign.key)
 
     def read_at(self, campaign: Campaign) -> str:
         """Return when a campaign's report was asked for, as ISO text."""
@@ -72,8 +77,10 @@ class Reports:
     def receive(self, campaign: Campaign, answer: Answer | None, error: TapError | None) -> None:
         """Keep a report, or that there is none."""
         self._under_way -= 1
-        if answer is not None and report_counts(answer.document):
+        counts = report_counts(answer.document) if answer is not None else None
+        if answer is not None and counts:
             self._documents[campaign.key] = answer.document
+            self._counts[campaign.key] = counts
             self._none_in_a_row = 0
             return
         if answer is not None and campaign.key not in self._empty:

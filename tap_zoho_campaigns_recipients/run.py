@@ -17,6 +17,7 @@ from tap_zoho_campaigns_recipients.answers import Endpoint
 from tap_zoho_campaigns_recipients.discovery import Discovery, Found
 from tap_zoho_campaigns_recipients.jobs import ListJob, ReportJob
 from tap_zoho_campaigns_recipients.parallel import Requests
+from tap_zoho_campaigns_recipients.progress import Progress
 from tap_zoho_campaigns_recipients.reading import PageLengths
 from tap_zoho_campaigns_recipients.refusals import Refusals
 from tap_zoho_campaigns_recipients.reports import Reports
@@ -35,8 +36,6 @@ if t.TYPE_CHECKING:
     from tap_zoho_campaigns_recipients.parallel import Workers
     from tap_zoho_campaigns_recipients.plans import StreamPlan
     from tap_zoho_campaigns_recipients.settings import Settings
-
-PROGRESS_SECONDS = 30
 
 COMPACT_EVERY = 50
 """So many campaigns may stand in the state by themselves before it is made small: that takes a
@@ -82,7 +81,7 @@ class Run:
         """Called when a list was delivered whole: a good moment for a STATE."""
         self.on_idle: Callable[[], None] = _nothing
         """Called every second while all there is to do is to wait for Zoho."""
-        self._clock = clock
+        self.progress = Progress(self, clock, logger)
         self._requests = Requests(client, workers, self._while_waiting)
         self._halves = halves
         self._found = Found()
@@ -91,12 +90,16 @@ class Run:
         self._jobs_ahead: deque[Job] = deque()
         self._warned: set[str] = set()
         self._alone: dict[str, int] = {}
-        self._progress_at = clock.monotonic()
 
     @property
     def campaigns(self) -> list[Campaign]:
         """The campaigns of this run, oldest first."""
         return self._found.campaigns
+
+    @property
+    def in_order(self) -> list[Campaign]:
+        """The same in the order of reading."""
+        return self._found.in_order
 
     def discover(self, *, is_test: bool = False) -> None:
         """Find the campaigns to read.
@@ -282,18 +285,7 @@ class Run:
 
     def _while_waiting(self) -> None:
         self.on_idle()
-        now = self._clock.monotonic()
-        if now - self._progress_at < PROGRESS_SECONDS or not self._jobs_ahead:
-            return
-        self._progress_at = now
-        head = self._jobs_ahead[0]
-        self.logger.info(
-            "Reading %s: campaign %d of %d, %d rows so far",
-            head.plan.name,
-            self._found.in_order.index(head.campaign) + 1,
-            len(self.campaigns),
-            self.summary.rows[head.plan.name],
-        )
+        self.progress.tick(self._jobs_ahead)
 
 
 def _nothing() -> None:

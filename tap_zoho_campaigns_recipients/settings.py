@@ -35,6 +35,9 @@ From Zoho's page on data centres; `ca` and `sa` are not on it, both were seen to
 `zoho.ca` does not exist.
 """
 
+ZOHO_LIMIT_CALLS, ZOHO_LIMIT_SECONDS = 500, 300
+"""What Zoho's documentation says: so many calls of an endpoint in so many seconds, or a lock."""
+
 LONGEST_WAIT_SECONDS = 10**9
 """Thirty years; a few times more and no operating system can wait so long."""
 
@@ -155,7 +158,8 @@ JSON_SCHEMA = th.PropertiesList(
         default=480,
         title="Rate limit: calls",
         description="At most so many calls of one endpoint in rate_limit_period. Zoho locks an "
-        "endpoint at 500 in 300 seconds.",
+        "endpoint at 500 in 300 seconds; the margin is for requests in flight, which may arrive "
+        "late: those of all runs of the account together, of which a run knows only its own.",
     ),
     th.Property(
         "rate_limit_period",
@@ -264,6 +268,27 @@ class Settings:
             retry_wait=config["retry_wait"],
             request_timeout=config["request_timeout"],
             user_agent=config.get("user_agent") or user_agent,
+        )
+
+    @property
+    def limit_warning(self) -> str | None:
+        """What to say where the limit of this run is too near to Zoho's; None where it is not.
+
+        A window of Zoho's may hold as many of this run's as begin in it, and besides what was let
+        go before it and arrived late: no more than is in flight. A loopback address is not Zoho's.
+        """
+        if _is_loopback(urlsplit(self.api_url).hostname or ""):
+            return None
+        windows = math.ceil(ZOHO_LIMIT_SECONDS / self.rate_limit_period)
+        most = windows * self.rate_limit_calls + self.max_parallel_requests
+        if most <= ZOHO_LIMIT_CALLS:
+            return None
+        fitting = (ZOHO_LIMIT_CALLS - self.max_parallel_requests) // windows
+        return (
+            f"The limit of {self.rate_limit_calls} calls in {self.rate_limit_period} s, with "
+            f"{self.max_parallel_requests} requests in flight that may arrive late, lets up to "
+            f"{most} calls come to Zoho in {ZOHO_LIMIT_SECONDS} s, which locks an endpoint at "
+            f"{ZOHO_LIMIT_CALLS}: set rate_limit_calls to {fitting} or less"
         )
 
     @property

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import typing as t
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -28,9 +29,10 @@ from tap_zoho_campaigns_recipients.client import Client
 from tap_zoho_campaigns_recipients.clock import Clock
 from tap_zoho_campaigns_recipients.errors import TapError
 from tap_zoho_campaigns_recipients.limiter import Limiter
-from tap_zoho_campaigns_recipients.logs import keep_secrets_out
+from tap_zoho_campaigns_recipients.logs import keep_sdk_for_debug, keep_secrets_out
 from tap_zoho_campaigns_recipients.parallel import Workers
 from tap_zoho_campaigns_recipients.plans import StreamPlan
+from tap_zoho_campaigns_recipients.progress import LOG_CONFIG_VARIABLE
 from tap_zoho_campaigns_recipients.run import Run
 from tap_zoho_campaigns_recipients.settings import (
     JSON_SCHEMA,
@@ -46,15 +48,12 @@ from tap_zoho_campaigns_recipients.transport import Transport
 from tap_zoho_campaigns_recipients.writer import Ended, LineWriter
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import FrameType
 
     from singer_sdk.plugin_base import _ConfigInput
 
     from tap_zoho_campaigns_recipients.streams import ZohoStream
-
-LOG_CONFIG_VARIABLE = "SINGER_SDK_LOG_CONFIG"
-"""Names the configuration of structured logs, the SDK's own."""
 
 STATE_FREE_BYTES = 500_000
 STATE_SHARE = 40
@@ -225,6 +224,8 @@ class TapZohoCampaignsRecipients(Tap):
     def _new_run(self) -> Run:
         settings = Settings.from_config(self.config, f"{self.name}/{self.plugin_version}")
         keep_secrets_out(settings.secrets)
+        if settings.limit_warning:
+            self.logger.warning(settings.limit_warning)
         transport = Transport(
             user_agent=settings.user_agent,
             timeout_seconds=settings.request_timeout,
@@ -314,12 +315,17 @@ class TapZohoCampaignsRecipients(Tap):
             self._workers.close()
         if self._run is not None:
             self._run.client.close()
+            self._run.progress.close()
 
     def _sync(self) -> None:
         selected = [stream for stream in self.streams.values() if stream.selected]
-        self.logger.info("Reading %s", ", ".join(stream.name for stream in selected) or "no stream")
         if not selected:
+            self.logger.warning(
+                "No stream is selected, so nothing is read: select some in the catalog, or with "
+                "meltano select"
+            )
             return
+        self.logger.info("Reading %s", ", ".join(stream.name for stream in selected))
         self._state_at = self.clock.monotonic()
         campaigns = self.run.campaigns
         self.logger.info("Found %d campaigns", len(campaigns))
@@ -355,6 +361,12 @@ class TapZohoCampaignsRecipients(Tap):
     # Command line
 
     @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """Return the command; the SDK asks for it when it has set up the log."""
+        keep_sdk_for_debug()
+        return super().get_singer_command()
+
+    @classmethod
     def cb_config(
         cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
     ) -> _ConfigInput:
@@ -368,7 +380,7 @@ class TapZohoCampaignsRecipients(Tap):
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Test the connection, in words instead of a record of each stream."""
-        with _expected_errors(cls.logger):
+        with _expected_errors(cls.logger), _closed_on_error(ctx):
             if value != CliTestOptionValue.All.value:
                 super().cb_test(ctx, param, value)
                 return
@@ -396,6 +408,16 @@ class TapZohoCampaignsRecipients(Tap):
                 state=_json_object(state, "state"),
                 catalog=_json_object(catalog, "catalog", _is_catalog, _choose_methods),
             )
+
+
+@contextmanager
+def _closed_on_error(ctx: click.Context) -> Iterator[None]:
+    """Close what click has opened, a catalog say: it does so only where it ends the program."""
+    try:
+        yield
+    except BaseException:
+        ctx.close()
+        raise
 
 
 class _expected_errors:  # noqa: N801 - used as a function is

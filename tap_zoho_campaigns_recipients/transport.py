@@ -1,23 +1,35 @@
 """One HTTP exchange: bounded in time and size, to the host that was asked and no other.
 
-The only module that knows `requests`.
+The only module that knows `requests` and `urllib3`. What requests does around urllib3 takes longer
+than all the rest of a call, and much of it is in the way here: redirects, cookies, .netrc. So it is
+only asked, once for each host, what the environment says of proxies and certificates.
 """
 
 from __future__ import annotations
 
+import functools
+import http.client
+import io
 import threading
 import time
 import typing as t
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, select_proxy
+from urllib3 import exceptions
+from urllib3.util.ssl_ import create_urllib3_context
 
 from tap_zoho_campaigns_recipients.errors import TransportFailed
 
 if t.TYPE_CHECKING:
+    import socket
+    import ssl
     from collections.abc import Mapping
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -25,6 +37,8 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 CHUNK_BYTES = 256 * 1024
 """So much is taken out of a connection at once, if it is there."""
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +64,11 @@ class Transport:
 
         Args:
             user_agent: The User-Agent header.
-            timeout_seconds: How long one exchange may take. A server that sends a little now and
-                then can make it twice as long.
+            timeout_seconds: How long to wait for a connection, and then for the whole answer.
         """
         self._headers = {"User-Agent": user_agent, "Accept-Encoding": "gzip, deflate"}
         self._timeout_seconds = timeout_seconds
+        self._host = functools.cache(_Host)
         self._of_thread = threading.local()
 
     def post(
@@ -72,100 +86,160 @@ class Transport:
         Raises:
             TransportFailed: When no whole answer came. Its text holds no URL and no query.
         """
-        deadline = time.monotonic() + self._timeout_seconds
+        is_answered = False
         try:
-            with self._session().post(
-                url,
-                params=query,
-                data=form,
-                headers=headers,
+            host, pool = self._connections(url)
+            with pool.urlopen(
+                "POST",
+                host.target(f"{url}?{urlencode(query)}" if query else url),
+                body=None if form is None else urlencode(form),
+                headers={**self._headers, **(FORM if form else {}), **headers},
                 timeout=self._timeout_seconds,
-                allow_redirects=False,
-                stream=True,
+                redirect=False,
+                retries=False,
+                assert_same_host=False,
+                preload_content=False,
             ) as response:
-                body = self._read(response, deadline)
+                is_answered = True
                 return Response(
-                    status=response.status_code,
-                    body=body,
+                    status=response.status,
+                    body=_read(response),
                     date=_epoch(response.headers.get("Date")),
                     retry_after=response.headers.get("Retry-After"),
                 )
-        # The errors' own texts hold the URL with its query, where a token may stand.
-        except requests.Timeout:
-            raise TransportFailed(self._too_slow()) from None
-        except requests.exceptions.SSLError:
-            msg = "The server's certificate could not be verified"
-            raise TransportFailed(msg) from None
-        except requests.exceptions.ProxyError:
-            msg = "The proxy did not let the request through"
-            raise TransportFailed(msg) from None
-        except requests.ConnectionError:
-            msg = "The server could not be reached, or closed the connection"
-            raise TransportFailed(msg) from None
-        except urllib3.exceptions.ReadTimeoutError:
-            raise TransportFailed(self._too_slow()) from None
-        except (urllib3.exceptions.ProtocolError, urllib3.exceptions.DecodeError):
-            msg = "The connection broke in the middle of the answer"
-            raise TransportFailed(msg) from None
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            msg = f"The request failed with {type(error).__name__}"
-            raise TransportFailed(msg) from None
+        except (exceptions.HTTPError, requests.RequestException, ValueError, OSError) as error:
+            # Their own texts hold the URL with its query, where a token may stand.
+            raise TransportFailed(self._words(error, is_answered=is_answered)) from None
 
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
-        """Read a body, looking at clock and size whenever something came."""
-        chunks = []
-        size = 0
-        raw: urllib3.HTTPResponse = response.raw
-        # `iter_content` would wait for whole chunks, however slowly they come.
-        while chunk := raw.read1(CHUNK_BYTES, decode_content=True):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > MAX_BODY_BYTES:
-                msg = f"The answer is larger than {MAX_BODY_BYTES >> 20} MiB"
-                raise TransportFailed(msg)
-            if time.monotonic() > deadline:
-                raise TransportFailed(self._too_slow())
-        return b"".join(chunks)
+    def _words(self, error: Exception, *, is_answered: bool) -> str:
+        """Say what went wrong."""
+        is_cut = isinstance(error, exceptions.ProtocolError | exceptions.DecodeError)
+        if isinstance(error, exceptions.NewConnectionError) or (is_cut and not is_answered):
+            return "The server could not be reached, or closed the connection"
+        if is_cut:
+            return "The connection broke in the middle of the answer"
+        if isinstance(error, exceptions.TimeoutError):
+            seconds = f"{self._timeout_seconds:g} seconds"
+            return f"No whole answer came within request_timeout, {seconds}"
+        if isinstance(error, exceptions.SSLError):
+            return "The server's certificate could not be verified"
+        if isinstance(error, exceptions.ProxyError):
+            return "The proxy did not let the request through"
+        return f"The request failed with {type(error).__name__}"
 
-    def _too_slow(self) -> str:
-        return f"No whole answer came within request_timeout, {self._timeout_seconds:g} seconds"
-
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._of_thread, "session", None)
-        if session is None:
-            session = _Session()
-            # Otherwise a .netrc entry for the host would replace the Authorization header.
-            session.auth = _as_it_is
-            session.headers.update(self._headers)
-            session.mount("https://", HTTPAdapter(pool_connections=2, pool_maxsize=1))
-            session.mount("http://", HTTPAdapter(pool_connections=2, pool_maxsize=1))
-            self._of_thread.session = session
-        return session
+    def _connections(self, url: str) -> tuple[_Host, urllib3.HTTPConnectionPool]:
+        """Return this thread's way to a host."""
+        origin = "{}://{}".format(*urlsplit(url)[:2])
+        ways: dict[str, tuple[_Host, urllib3.HTTPConnectionPool]] = vars(self._of_thread)
+        if origin not in ways:
+            host = self._host(origin)
+            ways[origin] = host, host.pool()
+        return ways[origin]
 
 
-class _Session(requests.Session):
-    """A session without what costs more than it brings, once for each request."""
+class _Host:
+    """A host, and what the environment says of it: which proxy, and whose certificates count."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._of_environment: dict[str, t.Any] = {}
+    def __init__(self, origin: str) -> None:
+        with requests.Session() as session:
+            found = session.merge_environment_settings(origin, {}, None, None, None)
+        proxy = select_proxy(origin, found["proxies"])
+        if proxy and "://" not in proxy:
+            proxy = f"http://{proxy}"
+        self._origin = origin
+        self._proxy = proxy
+        self._tls: dict[str, t.Any] = {}
+        if origin.startswith("https:"):
+            bundle = found["verify"]
+            context = _trusting(bundle if isinstance(bundle, str) else DEFAULT_CA_BUNDLE_PATH)
+            self._tls = {"ssl_context": context, "cert_reqs": "CERT_REQUIRED"}
 
-    def merge_environment_settings(self, url: t.Any, *settings: t.Any) -> t.Any:  # noqa: ANN401 - handed on as they are
-        """Ask the environment for proxies and certificates once for each URL, less its query."""
-        place = str(url).partition("?")[0]
-        if place not in self._of_environment:
-            self._of_environment[place] = super().merge_environment_settings(url, *settings)
-        return dict(self._of_environment[place])
+    def pool(self) -> urllib3.HTTPConnectionPool:
+        """Return connections to the host, none of which is open yet."""
+        if self._proxy:
+            manager = HTTPAdapter().proxy_manager_for(self._proxy, **self._tls)
+        else:
+            manager = urllib3.PoolManager(**self._tls)
+        pool: urllib3.HTTPConnectionPool = manager.connection_from_url(self._origin)
+        pool.ConnectionCls = type(
+            "TimelyConnection", (pool.ConnectionCls,), {"response_class": _TimelyResponse}
+        )
+        return pool
 
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return that there is none: told not to follow one, requests would read it whole."""
-        del resp
+    def target(self, url: str) -> str:
+        """Return what to ask for: a URL whole where a proxy takes it from there, else its path."""
+        if self._proxy and not self._tls and not self._proxy.startswith("socks"):
+            return url
+        return url[len(self._origin) :]
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+def _trusting(bundle: str) -> ssl.SSLContext:
+    """Return how to verify certificates.
+
+    Raises:
+        TransportFailed: When there are none to verify them by.
+    """
+    context = create_urllib3_context()
+    try:
+        if Path(bundle).is_dir():
+            context.load_verify_locations(capath=bundle)
+        else:
+            context.load_verify_locations(cafile=bundle)
+    except OSError:
+        msg = f"No certificates in {bundle}: look at REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"
+        raise TransportFailed(msg) from None
+    return context
 
 
+class _TimelyResponse(http.client.HTTPResponse):
+    """An answer of which all, its headers included, must come within the socket's time-out.
+
+    By itself that bounds the wait for each piece, however small the pieces are.
+    """
+
+    def __init__(self, sock: socket.socket, *arguments: t.Any, **options: t.Any) -> None:  # noqa: ANN401 - handed on
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_Timely(self.fp.detach(), sock))
+
+
+class _Timely(io.RawIOBase):
+    """Reads from a socket for no longer than its time-out, from now on."""
+
+    def __init__(self, raw: io.RawIOBase, connection: socket.socket) -> None:
+        self._raw = raw
+        self._connection = connection
+        self._deadline = time.monotonic() + (connection.gettimeout() or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: t.Any) -> int | None:  # noqa: ANN401 - handed on
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _read(response: urllib3.BaseHTTPResponse) -> bytes:
+    """Read a body, looking at its size whenever something came."""
+    chunks = []
+    size = 0
+    # `read` would wait for whole chunks, however slowly they come.
+    while chunk := response.read1(CHUNK_BYTES, decode_content=True):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            msg = f"The answer is larger than {MAX_BODY_BYTES >> 20} MiB"
+            raise TransportFailed(msg)
+    return b"".join(chunks)
+
+
+@functools.lru_cache(maxsize=16)
 def _epoch(date: str | None) -> float | None:
     if not date:
         return None

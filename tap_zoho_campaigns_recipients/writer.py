@@ -1,27 +1,37 @@
 """Messages to stdout: whole lines, whatever happens to the process or to the reader.
 
-A pipe takes a write of up to 4096 bytes whole or not at all, so lines go out in groups of that
-size: a process that is killed leaves no half of a line, and one that is told to end while the
-reader stalls is not caught in the middle of one. The SDK's writers flush line by line through
-Python's buffer, which a signal can cut anywhere.
+A pipe takes a write of up to 4096 bytes whole or not at all, and a larger one as well while there
+is room for all of it. Lines go out in groups of such sizes: a process that is killed leaves no half
+of a line, and one that is told to end while the reader stalls is not caught in the middle of one.
+The SDK's writers flush line by line through Python's buffer, which a signal can cut anywhere.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import os
 import select
 import sys
 import time
 import typing as t
+from array import array
 from datetime import UTC, datetime
 
 import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.messages import Message, RecordMessage, StateMessage
 
+if sys.platform == "linux":
+    import fcntl
+    import termios
+
 ATOMIC_BYTES = 4096
 """What POSIX calls PIPE_BUF, on Linux; elsewhere it is 512 at least, and often this."""
+
+GROUP_BYTES = 32 * 1024
+"""Records are written when there are so many bytes of them: half of what a pipe holds."""
 
 POLL_MILLISECONDS = 200
 READER_IS_GONE = "The reader of the output is gone"
@@ -52,7 +62,7 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         self._lines = bytearray()
         self._end: Ended | None = None
         self._is_patient = False
-        self._time_extracted = _now()
+        self._end_of_record = _end_of_record()
         self.written_bytes = 0
         self.state_bytes = 0
         """Those of STATE messages among them."""
@@ -76,11 +86,9 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         if isinstance(message, StateMessage):
             self.state_bytes += len(line)
             self.last_state_bytes = len(line)
-        if len(self._lines) + len(line) >= ATOMIC_BYTES:
-            self.flush()
         self._lines += line
         self._lines += b"\n"
-        if not isinstance(message, RecordMessage):
+        if len(self._lines) >= GROUP_BYTES or not isinstance(message, RecordMessage):
             self.flush()
 
     def write_record(self, stream: str, record: dict[str, t.Any]) -> None:
@@ -93,19 +101,13 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         Raises:
             Ended: As `write_message`.
         """
-        line = self._encoder.encode(
-            {
-                "type": "RECORD",
-                "stream": stream,
-                "record": record,
-                "time_extracted": self._time_extracted,
-            }
-        )
-        if len(self._lines) + len(line) >= ATOMIC_BYTES:
+        line = self._encoder.encode(record)
+        lines = self._lines
+        lines += _start_of_record(stream)
+        lines += line
+        lines += self._end_of_record
+        if len(lines) >= GROUP_BYTES:
             self.flush()
-            self._time_extracted = _now()
-        self._lines += line
-        self._lines += b"\n"
 
     def end(self, reason: Ended) -> None:
         """Have the next write raise; may be called from a signal handler."""
@@ -129,9 +131,12 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
     def check(self) -> None:
         """Look whether there is still a reader; for a run that has nothing to write just now.
 
+        What it writes afterwards was extracted by now at the earliest.
+
         Raises:
             Ended: When there is none.
         """
+        self._end_of_record = _end_of_record()
         descriptor = _descriptor(sys.stdout)
         if descriptor is not None and _poll(descriptor, 0) & _GONE:
             raise Ended(READER_IS_GONE, 1)
@@ -156,11 +161,17 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         try:
             while self._lines:
                 self._wait(descriptor)
-                written = os.write(descriptor, self._lines[:ATOMIC_BYTES])
+                written = os.write(descriptor, self._lines[: self._group(_room(descriptor))])
                 del self._lines[:written]
         except BrokenPipeError:
             self._lines.clear()
             raise Ended(READER_IS_GONE, 1) from None
+
+    def _group(self, room: int) -> int:
+        """Return how many bytes to write at once: whole lines, or a part of one that is longer."""
+        if len(self._lines) <= room:
+            return room
+        return self._lines.rfind(b"\n", 0, room) + 1 or ATOMIC_BYTES
 
     def _wait(self, descriptor: int) -> None:
         """Wait until the reader takes something."""
@@ -199,8 +210,27 @@ def _descriptor(stream: t.TextIO) -> int | None:
         return None
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
+def _room(descriptor: int) -> int:
+    """Return how many bytes it takes whole, as far as that can be known.
+
+    Half of a pipe that is empty, for a process may log to the same one meanwhile.
+    """
+    if sys.platform == "linux":
+        waiting = array("i", [0])
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
+            if not waiting[0]:
+                return max(fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // 2, ATOMIC_BYTES)
+    return ATOMIC_BYTES
+
+
+@functools.cache
+def _start_of_record(stream: str) -> bytes:
+    return b'{"type":"RECORD","stream":%s,"record":' % msgspec.json.encode(stream)
+
+
+def _end_of_record() -> bytes:
+    return b',"time_extracted":"%s"}\n' % datetime.now(UTC).isoformat().encode()
 
 
 def _text(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import typing as t
 
@@ -16,6 +17,10 @@ if t.TYPE_CHECKING:
 
     from project import Project
     from warehouse import Postgres
+
+
+# In the last months of a Python version the SDK says so on stderr, where tests count lines.
+os.environ["PYTHONWARNINGS"] = "ignore:Python 3."
 
 
 @pytest.fixture(scope="session")

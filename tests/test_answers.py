@@ -609,6 +609,7 @@ OUTSIDE_DTD = (
         (b"<response>" + b"<a>" * 49 + b"</a>" * 49, "a body that is not XML"),
         (b"<response>" + b"<a>" * 50, "XML that is nested too deep"),
         (b"<html><script>Too many requests</script></html>", "a page in HTML"),
+        (b"<HTML>\n<SCRIPT>\nToo many requests\n</SCRIPT>\n</HTML>", "a page in HTML"),
         (b"<response/>", "something else than an object"),
         (b"<response>text</response>", "something else than an object"),
     ],

@@ -18,12 +18,16 @@ from tap_zoho_campaigns_recipients.bookmarks import (
     StreamState,
     after_reading,
     load,
+    load_halves,
     mark,
     read_again,
     save,
     save_stream,
 )
 from tap_zoho_campaigns_recipients.moments import DAY_MS, iso_from_ms
+
+if t.TYPE_CHECKING:
+    from tap_zoho_campaigns_recipients.bookmarks import Halves
 
 KEYS = {"opened_contacts": "sent_time", "campaign_reports": "report_read_at"}
 
@@ -124,6 +128,34 @@ def test_three_hundred_campaigns_are_one_range() -> None:
     assert after == Finished(((NOW - 359 * DAY_MS, NOW - 60 * DAY_MS),), refused, frozenset())
 
 
+@pytest.mark.parametrize(("between", "ranges"), [(MOST_BETWEEN, 1), (MOST_BETWEEN + 1, 2)])
+def test_range_over_open_campaigns(between: int, ranges: int) -> None:
+    """A range goes on over five campaigns that are not finished, and ends where there are more."""
+    listed = [Listed(mark(str(day)), NOW - day * DAY_MS) for day in range(60, 62 + between)]
+    before = Finished(named=frozenset({listed[0].mark, listed[-1].mark}))
+
+    after = before.compact(listed, until_ms=NOW)
+
+    assert len(after.ranges) == ranges
+    assert len(after.without) == (between if ranges == 1 else 0)
+
+
+def test_young_campaigns_stand_by_themselves() -> None:
+    """One that was sent after the time until which ranges may go is finished by its name."""
+    listed = [Listed(mark(str(day)), NOW - day * DAY_MS) for day in range(50)]
+    before = Finished(named=frozenset(each.mark for each in listed))
+
+    after = before.compact(listed, until_ms=NOW - 30 * DAY_MS)
+
+    young = frozenset(mark(str(day)) for day in range(30))
+    assert after == Finished(((NOW - 49 * DAY_MS, NOW - 30 * DAY_MS),), frozenset(), young)
+
+
+def test_mark() -> None:
+    """A key's mark is the same in every version, or states would lose what is finished."""
+    assert mark("3z4722336c98296efdd1198464a842f7ef") == "YdNS-nFm4hZ"
+
+
 def test_campaigns_of_a_rolling_window_are_one_range() -> None:
     """Campaigns that finish one by one, all sent before a start_date, go on to be one range."""
     listed = [Listed(mark(str(day)), NOW - day * DAY_MS) for day in range(400)]
@@ -163,6 +195,16 @@ def test_open_campaign_within_a_range() -> None:
     assert state.partitions == {}
 
 
+def test_campaign_that_could_not_be_read() -> None:
+    """One that is left out of a range is not finished, nor is the range the less for it."""
+    state = StreamState("sent_time", finished=Finished(((None, NOW),)))
+    state.leave_out("refused")
+    assert not state.is_finished("refused", NOW)
+    assert state.is_finished("other", NOW)
+    state.finish("refused", NOW)
+    assert state == StreamState("sent_time", finished=Finished(((None, NOW),)))
+
+
 # Whether a list is read again
 
 OPENS = {"opens_count": 90, "unopened": 89}
@@ -174,6 +216,7 @@ OPENS = {"opens_count": 90, "unopened": 89}
         (None, OPENS, "opens_count", True),
         (Bookmark(report=OPENS, rows=90, settled=True), OPENS, "opens_count", False),
         (Bookmark(report=OPENS, rows=90, settled=False), OPENS, "opens_count", True),
+        (Bookmark(report=OPENS, rows=90), OPENS, "opens_count", True),
         (
             Bookmark(report=OPENS, rows=90, settled=True),
             {**OPENS, "unopened": 88},
@@ -249,7 +292,9 @@ def test_round_trip(stream: StreamState) -> None:
     saved = save({"opened_contacts": stream})
     text = json.dumps(saved)
 
-    assert load(json.loads(text), KEYS)["opened_contacts"] == stream
+    read = load(json.loads(text), KEYS)
+    assert read["opened_contacts"] == stream
+    assert json.dumps(save(read)) == text
     json.loads(text, parse_float=pytest.fail)
 
 
@@ -290,6 +335,31 @@ def test_nothing_is_written_of_nothing() -> None:
     }
 
 
+def test_state_of_a_campaign_of_which_little_is_known() -> None:
+    """What is not known is not written, but for the replication key's value."""
+    stream = StreamState("sent_time", {"3z": Bookmark()})
+    assert save_stream(stream) == {
+        "partitions": [
+            {
+                "context": {"campaign_key": "3z"},
+                "replication_key": "sent_time",
+                "replication_key_value": None,
+            }
+        ]
+    }
+
+
+def test_halves() -> None:
+    """The test halves that are known are written beside the bookmarks, and read again."""
+    halves: Halves = {mark("parent"): (mark("a"), mark("b"))}
+    state = json.loads(json.dumps(save({}, halves)))
+    assert state["halves"] == {mark("parent"): [mark("a"), mark("b")]}
+    assert load_halves(state) == halves
+    assert load(state, KEYS) == load({}, KEYS)
+    assert "halves" not in save({}, {})
+    assert load_halves({}) == {}
+
+
 # What is refused
 
 broken: dict[str, t.Any] = {"bookmarks": {"opened_contacts": {"partitions": [{"context": {}}]}}}
@@ -316,6 +386,76 @@ def test_refused_state(state: dict[str, t.Any], words: str) -> None:
         load(state, KEYS)
     assert words in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+BROKEN = (
+    "The state cannot be read: it is broken. Restore an earlier one, or run a full refresh "
+    "without state"
+)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"replication_key_value": "soon"},
+        {"replication_key_value": 5},
+        {"replication_key_value": "9999-12-31T23:59:59-12:00"},
+        {"sent_time_utc": "0001-01-01T00:00:00+12:00"},
+        {"rows": "90"},
+        {"rows": 90.5},
+        {"report": {"opens_count": "many"}},
+        {"report": {"opens_count": "nan"}},
+        {"report": {"opens_count": 1e999}},
+        {"report": {"opens_count": None}},
+        {"report": [["opens_count", 90]]},
+        {"context": None},
+    ],
+    ids=str,
+)
+def test_broken_bookmark(part: dict[str, t.Any]) -> None:
+    """A bookmark with anything in it that cannot be what was written is refused."""
+    partition = {"context": {"campaign_key": "3z"}, **part}
+    with pytest.raises(StateRefused) as refusal:
+        load({"bookmarks": {"opened_contacts": {"partitions": [partition]}}}, KEYS)
+    assert str(refusal.value) == BROKEN
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00.000+00:00", "9999-12-31T23:59:59.999+00:00"]
+)
+def test_first_and_last_moment(moment: str) -> None:
+    """Every time that can be written can be read."""
+    part = {"context": {"campaign_key": "3z"}, "sent_time_utc": moment}
+    state = {"bookmarks": {"opened_contacts": {"partitions": [part]}}}
+    (saved,) = save(load(state, KEYS))["bookmarks"]["opened_contacts"]["partitions"]
+    assert saved["sent_time_utc"] == moment
+
+
+@pytest.mark.parametrize(
+    "finished",
+    [
+        {"ranges": [[None, None]]},
+        {"ranges": [[None]]},
+        {"ranges": [["2026-10-01T08:00:00.000+00:00", "9999-12-31T23:59:59-12:00"]]},
+        {"ranges": [["soon", "2026-10-01T08:00:00.000+00:00"]]},
+        {"without": 5},
+        {"named": None},
+    ],
+    ids=str,
+)
+def test_broken_ranges(finished: dict[str, t.Any]) -> None:
+    """So is what is said to be finished."""
+    with pytest.raises(StateRefused) as refusal:
+        load({"bookmarks": {"opened_contacts": {"finished": finished}}}, KEYS)
+    assert str(refusal.value) == BROKEN
+
+
+@pytest.mark.parametrize("halves", [[], {"parent": "half"}, {"parent": {"a": 1}}, 5, None], ids=str)
+def test_broken_halves(halves: t.Any) -> None:
+    """So are test halves that are no lists of marks."""
+    with pytest.raises(StateRefused) as refusal:
+        load_halves({"halves": halves})
+    assert str(refusal.value) == BROKEN
 
 
 @pytest.mark.parametrize(

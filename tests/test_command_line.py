@@ -271,6 +271,61 @@ def test_bad_state_or_catalog(zoho: Sandbox, tmp_path: Path, option: str, conten
 
 
 @pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (
+            {"version": 2, "bookmarks": {}},
+            "is of version 2, this tap reads versions up to 1: upgrade the tap, or run a full",
+        ),
+        (
+            {"version": 1, "bookmarks": {"opened_contacts": {"partitions": [{"context": {}}]}}},
+            "cannot be read: it is broken. Restore an earlier one, or run a full refresh",
+        ),
+        (
+            {"bookmarks": {"issues": {"replication_key_value": "2026-01-01"}}},
+            "is not one of tap-zoho-campaigns-recipients: it has bookmarks of issues. Hand over",
+        ),
+    ],
+    ids=["newer", "broken", "another tap's"],
+)
+def test_refused_state(zoho: Sandbox, tmp_path: Path, state: dict[str, t.Any], words: str) -> None:
+    """A state of a newer version, a broken one and another tap's are one line each.
+
+    The exit code is 1, nothing is written and nothing is asked for.
+    """
+    outcome = run_process(settings(zoho), tmp_path, state=state)
+    assert outcome.exit_code == 1
+    assert outcome.messages == []
+    version, line = outcome.log
+    assert "Meltano SDK" in version
+    assert f"| The state {words}" in line
+    assert "ERROR" in line
+    assert zoho.requests == []
+
+
+def test_state_before_there_were_versions(zoho: Sandbox) -> None:
+    """A state that names no version is an early one, and read: nothing is asked for again."""
+    first = run_tap(settings(zoho))
+    early = {name: value for name, value in first.state.items() if name != "version"}
+    assert early != first.state
+    zoho.reset_log()
+    second = run_tap(settings(zoho), state=early)
+    assert second.error is None
+    assert [each.action for each in zoho.requests if each.action] == []
+    assert second.state["version"] == 1
+
+
+def test_no_file_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Python tells of files left open, it has none to tell of, also when the tap fails."""
+    monkeypatch.setenv("PYTHONWARNINGS", "default::ResourceWarning")
+    path = tmp_path / "catalog.json"
+    path.write_text(json.dumps(catalog(["sent_contacts"])))
+    for arguments in (["--discover"], ["--test"], []):
+        _, _, log = call("--catalog", str(path), *arguments, folder=tmp_path)
+        assert not any("ResourceWarning" in line for line in log), arguments
+
+
+@pytest.mark.parametrize(
     "content",
     [
         {"streams": 1},
@@ -332,9 +387,11 @@ def test_selection_of_streams(zoho: Sandbox) -> None:
 
 
 def test_no_stream_selected(zoho: Sandbox) -> None:
-    """Where nothing is selected, nothing is asked."""
+    """Where nothing is selected, nothing is asked, and a warning says so."""
     outcome = run_tap(settings(zoho), streams=[])
     assert outcome.error is None
+    (warning,) = outcome.warnings
+    assert warning.startswith("No stream is selected, so nothing is read: ")
     assert outcome.records == {}
     assert zoho.requests == []
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
 import subprocess
+import sys
+import threading
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 
@@ -17,11 +21,14 @@ from support import RECIPIENTS, command, run_tap, settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SECONDS = 5.0
 """What "within seconds" means here; the writer's patience comes on top where a reader is stuck."""
 
+
+PACKAGE = "tap_zoho_campaigns_recipients"
+THREADS_OF_A_SANDBOX = 2
+"""The main thread, and the one that takes the connections."""
 
 FULL_BYTES = 50_000
 """A pipe takes 65 536, on Linux, and the tap writes in groups of lines."""
@@ -327,3 +334,84 @@ def test_signal_twice(zoho: Sandbox, tmp_path: Path) -> None:
         assert process.wait(SECONDS) in {128 + signal.SIGINT, 128 + signal.SIGTERM}
     messages(output)
     log_of(tmp_path)
+
+
+INTERRUPTED = """
+import os, runpy, signal, sys
+class Interrupts:
+    def find_spec(self, name, *_):
+        if name == sys.argv[-1]:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+runpy.run_module("tap_zoho_campaigns_recipients", run_name="__main__", alter_sys=True)
+"""
+"""Runs the tap as `python -m` does, and presses Ctrl-C while a certain module is imported."""
+
+
+@pytest.mark.parametrize("module", ["tap", "singer_sdk", "requests", "settings"])
+def test_interrupt_while_starting(small: Sandbox, tmp_path: Path, module: str) -> None:
+    """Ctrl-C before the tap has begun ends it at once, as a failure, without a traceback."""
+    name = module if module in {"singer_sdk", "requests"} else f"{PACKAGE}.{module}"
+    words = command(settings(small), tmp_path)
+    done = subprocess.run(
+        [words[0], "-c", INTERRUPTED, *words[3:], name],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert done.returncode == -signal.SIGINT
+    assert done.stdout + done.stderr == ""
+    assert small.requests == []
+
+
+def test_ignored_interrupt() -> None:
+    """A tap that is started with SIGINT ignored, as in the background, starts all the same."""
+    code = INTERRUPTED.replace("class", "signal.signal(signal.SIGINT, signal.SIG_IGN)\nclass")
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version", "requests"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def open_files() -> set[str]:
+    """Return what this process has open, by number and target."""
+    found = set()
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(f"{path.name} {path.readlink()}")
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+@pytest.mark.parametrize("end", ["whole", "failed", "refused", "files"])
+def test_nothing_stays_behind(
+    small: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """A run in a process that goes on leaves no thread, connection or file behind."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    config = settings(small, retry_wait=0, rate_limit_store="file", max_parallel_requests=8)
+    if end == "failed":
+        small.faults.add("500", endpoint=RECIPIENTS, after=9, times=10**6)
+    elif end == "refused":
+        config["refresh_token"] = "1000.wrong"
+    elif end == "files":
+        config["batch_config"] = {
+            "encoding": {"format": "jsonl", "compression": "gzip"},
+            "storage": {"root": (tmp_path / "batches").as_uri()},
+        }
+        (tmp_path / "batches").mkdir()
+    run_tap(config)  # what is imported or opened but once
+    for _ in range(3):
+        gc.collect()
+        # The sandbox's own connections, each with a thread, end with the tap's.
+        until(lambda: len(threading.enumerate()) == THREADS_OF_A_SANDBOX)
+        before = open_files()
+        outcome = run_tap(config)
+        assert (outcome.error is None) is (end in {"whole", "files"})
+        until(lambda: len(threading.enumerate()) == THREADS_OF_A_SANDBOX)
+        until(lambda before=before: open_files() <= before)  # type: ignore[misc]

@@ -846,9 +846,13 @@ def test_locks_with_answers_between(zoho: Sandbox, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize("parallel", [1, 8])
-def test_lock_without_waiting(clock: FakeClock, parallel: int) -> None:
+@pytest.mark.parametrize("shape", LOCK_SHAPES)
+def test_lock_without_waiting(
+    clock: FakeClock, shape: t.Literal["429", "400_title", "200_text"], parallel: int
+) -> None:
     """With `rate_limit_lock_wait` 0 a lock fails the run at once, with what it finished."""
     with sandbox(clock, 10) as zoho:
+        zoho.switches.lock_shape = shape
         zoho.before_request = once(RECIPIENTS, 4, lambda: zoho.lock_endpoint(RECIPIENTS, 900))
         config = settings(zoho, rate_limit_lock_wait=0, max_parallel_requests=parallel)
         outcome = run_tap(config, streams=["sent_contacts"], clock=clock)

@@ -6,22 +6,20 @@ import copy
 import json
 import logging
 import os
-import re
 import socket
 import subprocess
 import sys
 import time
 import typing as t
-import urllib.request
-from pathlib import Path
+from xml.etree import ElementTree as ET
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator, FormatChecker
 
+import parsing
+from parsing import KEY, LONGEST_LINE_CHARACTERS, NO_LINE, VALIDATORS
 from sandbox import Sandbox, make_account, make_campaign
 from support import (
     DETAILS,
@@ -33,36 +31,15 @@ from support import (
     run_tap,
     settings,
 )
-from tap_zoho_campaigns_recipients.answers import Endpoint, read_answer
-from tap_zoho_campaigns_recipients.campaigns import (
-    Campaign,
-    add_details,
-    campaign_from_listing,
-    campaign_record,
-    half_keys,
-    report_record,
-)
-from tap_zoho_campaigns_recipients.errors import BadAnswer, RunFailed, TapError, TokenRefused
-from tap_zoho_campaigns_recipients.records import RecordMaker
+from tap_zoho_campaigns_recipients.errors import BadAnswer, RunFailed, TokenRefused
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from support import Outcome
 
 TOKEN = "token"
-SCHEMAS = {
-    path.stem: json.loads(path.read_text(encoding="utf-8"))
-    for path in (Path(__file__).parents[1] / "schemas").glob("*.json")
-}
-KEY = "3zhostile"
-LONGEST_LINE_CHARACTERS = 2_000
-NO_LINE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\u202e]")
-"""What ends a line somewhere, or turns it round."""
-VALIDATORS = {
-    name: Draft202012Validator(schema, format_checker=FormatChecker())
-    for name, schema in SCHEMAS.items()
-}
 LONGEST_RUN_SECONDS = 60
 """Far more than any takes; what hangs takes longer."""
 
@@ -124,14 +101,7 @@ def honest(
     zoho: Sandbox, endpoint: str, form: str = "JSON", action: str = "openedcontacts"
 ) -> t.Any:
     """Return what the sandbox answers, as an honest server would: parsed where it is JSON."""
-    query = f"resfmt={form}&campaignkey={KEY}&action={action}&campaigntype=abtesting&status=sent"
-    request = urllib.request.Request(
-        f"{zoho.url}/api/v1.1/{endpoint}?{query}",
-        method="POST",
-        headers={"Authorization": f"Zoho-oauthtoken {zoho.account.access_token}"},
-    )
-    with urllib.request.urlopen(request) as response:
-        body = response.read()
+    body = parsing.honest(zoho, endpoint, form, action)
     return json.loads(body) if form == "JSON" else body
 
 
@@ -610,69 +580,69 @@ def test_memory(zoho: Sandbox, tmp_path: Path) -> None:
 # Anything at all
 
 
-ENDPOINTS = (RECIPIENTS, LISTING, REPORT, DETAILS)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=9) | st.sampled_from(
+    ["null", "0", "-1", "9" * 40, "[a, b]", "{a=b}", "02 Jan 2026, 05:00 AM", "a@b.example", "true"]
+)
 strange = st.sampled_from(WRONG) | st.text(max_size=5) | st.integers() | st.floats(allow_nan=False)
+JSON = [number for number, (*_, form) in enumerate(parsing.QUESTIONS) if form == "json"]
+XML = [number for number, (*_, form) in enumerate(parsing.QUESTIONS) if form == "xml"]
+anything = hypothesis_settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+)
 
 
 @pytest.fixture(scope="module")
-def samples() -> dict[str, t.Any]:
-    """What an honest server answers on each endpoint."""
-    account = make_account(0, now=1_790_000_000.0)
-    make_campaign(account, recipients=9, opened=4, clicked=2, type="abtesting", key=KEY)
-    with Sandbox(account) as zoho:
-        return {endpoint: honest(zoho, endpoint) for endpoint in ENDPOINTS}
+def samples() -> dict[int, bytes]:
+    """What an honest server answers to each question."""
+    return {data[0]: data[2:] for data in reversed(parsing.seeds())}
 
 
-@hypothesis_settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
-@given(data=st.data(), endpoint=st.sampled_from(ENDPOINTS))
-def test_honest_answers_with_anything_in_them(
-    samples: dict[str, t.Any], data: st.DataObject, endpoint: str
+@anything
+@given(data=st.data(), question=st.sampled_from(JSON))
+def test_honest_json_with_anything_in_it(
+    samples: dict[int, bytes], data: st.DataObject, question: int
 ) -> None:
-    """An answer that is wrong in several places ends in records of the schema, or in one line."""
-    document = samples[endpoint]
+    """JSON that is wrong in several places ends in records of the schema, or in one line."""
+    document = json.loads(samples[question])
     for _ in range(data.draw(st.integers(1, 4))):
         path = data.draw(st.sampled_from(list(places(document))))
         document = spoilt(document, path, data.draw(strange))
-    body = json.dumps(document).encode()
-    try:
-        said = read_answer(Endpoint(endpoint), "json", 200, body)
-    except TapError as error:
-        assert not NO_LINE.search(str(error))  # noqa: PT017 - either end is right
-        return
-    for stream, record in made(endpoint, said.rows, said.document):
-        VALIDATORS[stream].validate(json.loads(msgspec.json.encode(record)))
+    parsing.check(bytes([question, 0]) + json.dumps(document).encode())
 
 
-def made(
-    endpoint: str, rows: list[dict[str, t.Any]], document: dict[str, t.Any]
-) -> Iterator[tuple[str, dict[str, t.Any]]]:
-    """Yield the records that an answer is made into."""
-    if endpoint == RECIPIENTS:
-        maker = RecordMaker(
-            action="openedcontacts",
-            fields=list(SCHEMAS["opened_contacts"]["properties"]),
-            campaign_key=KEY,
-            parent_campaign_key=None,
-            skew_ms=28_800_000,
-            account_timezone=None,
-            response_format="json",
-            list_read_at="2026-02-14T08:00:00.000+00:00",
-        )
-        for row in rows:
-            record = maker.make(row)
-            hash(maker.identity(row, record))
-            if record is not None:
-                yield "opened_contacts", record
-    campaigns = [campaign_from_listing(row) for row in rows] if endpoint == LISTING else []
-    for campaign in campaigns:
-        if campaign is not None:
-            yield "campaigns", campaign_record(campaign)
-    if endpoint == REPORT:
-        properties = SCHEMAS["campaign_reports"]["properties"]
-        read_at = "2026-02-14T08:00:00.000+00:00"
-        yield "campaign_reports", report_record(Campaign(KEY), document, properties, read_at)
-    if endpoint == DETAILS:
-        campaign = Campaign(KEY)
-        add_details(campaign, document)
-        yield "campaigns", campaign_record(campaign)
-        assert all(isinstance(key, str) for key in half_keys(document))
+@anything
+@given(data=st.data(), question=st.sampled_from(XML))
+def test_honest_xml_with_anything_in_it(
+    samples: dict[int, bytes], data: st.DataObject, question: int
+) -> None:
+    """So does XML: with texts, tags and names of others, elements gone, doubled and nested."""
+    root = ET.fromstring(samples[question])
+    for _ in range(data.draw(st.integers(1, 4))):
+        parents = [each for each in root.iter() if len(each)]
+        parent = data.draw(st.sampled_from(parents))
+        child = parent[data.draw(st.integers(0, len(parent) - 1))]
+        change = data.draw(st.sampled_from(["text", "tag", "val", "gone", "again", "inside"]))
+        if change == "text":
+            child.text = data.draw(texts)
+        elif change == "tag":
+            child.tag = data.draw(st.sampled_from([*{each.tag for each in root.iter()}, "x"]))
+        elif change == "val":
+            child.set("val", data.draw(texts))
+        elif change == "gone":
+            parent.remove(child)
+        elif change == "again":
+            parent.append(copy.deepcopy(child))
+        else:
+            child.append(copy.deepcopy(parent))
+    parsing.check(bytes([question, 0]) + ET.tostring(root))
+
+
+@anything
+@given(
+    question=st.sampled_from(JSON + XML),
+    status=st.integers(0, len(parsing.STATUSES) - 1),
+    body=st.binary(max_size=200) | st.text(max_size=100).map(str.encode),
+)
+def test_noise(question: int, status: int, body: bytes) -> None:
+    """Any bytes at all, with any status, end in one line or in nothing."""
+    parsing.check(bytes([question, status]) + body)

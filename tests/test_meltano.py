@@ -99,9 +99,15 @@ def test_runs_read_what_is_new_and_a_full_refresh_reads_all(
     first = zoho.calls(RECIPIENTS)
 
     zoho.reset_log()
-    project.succeed(*RUN, **own)
+    done = project(*RUN, **own)
+    assert done.returncode == 0, done.stderr
     assert zoho.calls(RECIPIENTS) == 0
     assert zoho.calls("campaignreports") == 3
+    # Meltano shows the tap's story, and its metrics; of the SDK's own lines none.
+    tap = re.findall(rf"\] {TAP} +(.*?)(?:  .*)?$", done.stderr, re.MULTILINE)
+    story = [line for line in tap if line != "METRIC"]
+    assert [line.split(" ")[0] for line in story] == [TAP, "Reading", "Found", "Run"]
+    assert len(tap) > len(story)
 
     zoho.reset_log()
     key = sent_campaigns(zoho)[0]

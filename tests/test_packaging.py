@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
+from email import message_from_string
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +99,46 @@ def test_the_wheel_carries_the_schemas_and_the_package_only(wheel: Path) -> None
     assert "tap_zoho_campaigns_recipients/py.typed" in files
 
 
+def test_the_metadata_says_what_installers_and_readers_need(wheel: Path) -> None:
+    """Name, license, Python, the extra, what is depended on, and the README are in the metadata."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name.partition(".dist-info/")[2]: name for name in archive.namelist()}
+        metadata = message_from_string(archive.read(names["METADATA"]).decode())
+        scripts = archive.read(names["entry_points.txt"]).decode()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert metadata["Name"] == project["name"]
+    assert metadata["Version"] == wheel.name.split("-")[1]
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-File"] == "LICENSE"
+    assert "licenses/LICENSE" in names
+    assert metadata["Requires-Python"] == project["requires-python"]
+    assert metadata["Provides-Extra"] == "redis"
+    needed = [re.split(r"[<>=;\[]", each)[0] for each in metadata.get_all("Requires-Dist", [])]
+    declared = [*project["dependencies"], *project["optional-dependencies"]["redis"]]
+    assert needed == [re.split(r"[<>=;\[]", each)[0] for each in declared]
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert str(metadata.get_payload()).strip() == (ROOT / "README.md").read_text("utf-8").strip()
+    assert scripts.split() == [
+        "[console_scripts]",
+        *(word for name, place in project["scripts"].items() for word in (name, "=", place)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tag", "version"), [(None, "0.0.0"), ("v1.2.3", "1.2.3"), ("v2.0.0rc1", "2.0.0rc1")]
+)
+def test_the_version_is_the_tag(tmp_path: Path, tag: str | None, version: str) -> None:
+    """The version comes from the git tag; without git it can be built all the same."""
+    (tmp_path / "pyproject.toml").write_bytes((ROOT / "pyproject.toml").read_bytes())
+    if tag is not None:
+        run(["git", "init", "--quiet"], tmp_path)
+        run(["git", "add", "pyproject.toml"], tmp_path)
+        who = ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.org"]
+        run(["git", *who, "commit", "--quiet", "--no-gpg-sign", "--message=First"], tmp_path)
+        run(["git", *who, "tag", "--no-sign", tag], tmp_path)
+    assert run([sys.executable, "-m", "hatchling", "version"], tmp_path).strip() == version
+
+
 def test_the_sdist_carries_what_building_and_testing_need(unpacked_sdist: Path) -> None:
     """The sdist has the schemas, the tests, the sandbox, the demo and what starts them."""
     assert sorted(path.stem for path in unpacked_sdist.glob("schemas/*.json")) == STREAMS
@@ -125,6 +168,12 @@ def test_the_installed_tap_is_a_program_and_a_module(
     script: list[str | Path] = [installed / "tap-zoho-campaigns-recipients"]
     assert version in run([*script, "--version"], tmp_path)
     assert run([*module, "--version"], tmp_path) == run([*script, "--version"], tmp_path)
+
+
+def test_the_installed_login_is_a_program(installed: Path, tmp_path: Path) -> None:
+    """The second console script is the login."""
+    login = installed / "tap-zoho-campaigns-recipients-login"
+    assert "--secrets-stdin" in run([login, "--help"], tmp_path)
 
 
 @pytest.mark.parametrize("options", [[], ["--format=json"], ["--format=markdown"]])

@@ -113,6 +113,62 @@ def test_order_and_calls(parallel: int) -> None:
         assert zoho.calls(REPORT) == 8
 
 
+def changed(zoho: Sandbox) -> dict[str, t.Any]:
+    """Read everything, then let contacts open every second campaign's mail; return the state."""
+    state = run(zoho, 1, page_size=50, streams=None).state
+    for key in list(zoho.account.campaigns)[::2]:
+        for row in zoho.account.rows(key, "unopenedcontacts")[:3]:
+            zoho.account.open(key, row["email"])
+    return state
+
+
+def unchanged(zoho: Sandbox) -> dict[str, t.Any]:
+    """Read everything; return the state."""
+    return run(zoho, 1, page_size=50, streams=None).state
+
+
+SITUATIONS: dict[str, dict[str, t.Any]] = {
+    "first run": {},
+    "nothing changed": {"prepare": unchanged},
+    "some changed": {"prepare": changed},
+    "past the window": {"engagement_window_days": 0},
+    "XML": {"response_format": "xml", "account_timezone": "America/New_York"},
+    "capped range": {"switches": {"range_cap": 20}},
+    "no reports": {"switches": {"reports": "missing"}},
+    "reports are late": {"switches": {"reports": "lagging"}},
+    "empty lists are refused": {"switches": {"empty_list": "6303"}},
+    "parameters in the form only": {"switches": {"params_from": "form"}},
+    "trouble that passes": {"faults": ["502", "reset", "2101"]},
+    "refused campaigns": {"refused": "6601"},
+}
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+def test_calls_in_every_situation(situation: str) -> None:
+    """With eight in flight a run makes at most a twentieth more calls than with one."""
+    how = dict(SITUATIONS[situation])
+    switches, faults = how.pop("switches", {}), how.pop("faults", [])
+    prepare, refused = how.pop("prepare", None), how.pop("refused", None)
+    calls = {}
+    for parallel in (1, 8):
+        account = make_account(16, [1, 40, 170, 12] * 4)
+        make_campaign(account, "test", type="abtesting", recipients=80, days_ago=3)
+        for key in list(account.campaigns)[3::5]:
+            account.campaigns[key].refusal = refused
+        with Sandbox(account) as zoho:
+            for name, value in switches.items():
+                zoho.switches.set(name, str(value))
+            state = prepare(zoho) if prepare else None
+            for number, fault in enumerate(faults):
+                zoho.faults.add(fault, endpoint=RECIPIENTS, after=10 * number, times=2)
+            zoho.switches.latency_s = 0.002
+            zoho.reset_log()
+            outcome = run(zoho, parallel, page_size=50, state=state, streams=None, **how)
+            assert outcome.error is None
+            calls[parallel] = zoho.calls()
+    assert calls[8] <= calls[1] * 1.05
+
+
 def test_capped_range() -> None:
     """Where a server gives less than asked, what was fetched ahead is not in vain."""
     with Sandbox(make_account(3, 300)) as zoho:
@@ -200,6 +256,30 @@ def test_error_ends_the_run_at_once(parallel: int) -> None:
         again = run(zoho, parallel, state=outcome.state, clock=clock.fresh())
         assert again.error is None
         assert zoho.calls(RECIPIENTS, action="clickedcontacts") == 0
+
+
+@pytest.mark.parametrize("parallel", [1, 8])
+@pytest.mark.parametrize("fault", ["1007", "502", "locked"])
+def test_calls_after_a_fatal_answer(parallel: int, fault: str) -> None:
+    """After the answer that ends a run, hardly more is sent than what is in flight already."""
+    clock = FakeClock()
+    with Sandbox(make_account(20, 20, now=clock.now), clock=clock) as zoho:
+        zoho.switches.latency_s = 0.01
+        zoho.faults.add(fault, endpoint=RECIPIENTS, after=29, times=10**6)
+        outcome = run(zoho, parallel, clock=clock.fresh(), rate_limit_lock_wait=0)
+        assert outcome.error is not None
+        after = zoho.calls(RECIPIENTS) - 29
+        # Each in flight is refused too: once, with a new token once more, or in five tries.
+        assert after <= {"1007": 3, "502": 5, "locked": 1}[fault] * parallel
+        delivered = {(stream, key) for stream, key, _ in rows(outcome)}
+        bookmarks = outcome.state["bookmarks"]
+        finished = {
+            (stream, partition["context"]["campaign_key"])
+            for stream in bookmarks
+            for partition in bookmarks[stream]["partitions"]
+        }
+        assert len(finished) >= 29 - 2 * parallel
+        assert len(delivered - finished) <= 1
 
 
 def test_reader_that_stalls(tmp_path: Path) -> None:

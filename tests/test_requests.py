@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 import typing as t
+from pathlib import Path
 
 import pytest
 from singer_sdk.exceptions import ConfigValidationError
@@ -24,7 +25,6 @@ from tap_zoho_campaigns_recipients.transport import MAX_BODY_BYTES, Transport, r
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from sandbox import Logged
     from support import Outcome
@@ -278,7 +278,13 @@ def test_no_query_in_a_log(zoho: Sandbox, clock: FakeClock, how: t.Any) -> None:
 
 
 @contextlib.contextmanager
-def server(answer: Iterable[bytes], pause_s: float = 0.0) -> Iterator[str]:
+def server(
+    answer: Iterable[bytes],
+    pause_s: float = 0.0,
+    *,
+    received: list[bytes] | None = None,
+    context: ssl.SSLContext | None = None,
+) -> Iterator[str]:
     """Serve one connection: send these pieces, whatever is asked, with a pause between them."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(10)
@@ -286,15 +292,19 @@ def server(answer: Iterable[bytes], pause_s: float = 0.0) -> Iterator[str]:
         def serve() -> None:
             with contextlib.suppress(OSError):
                 connection, _ = listener.accept()
+                if context:
+                    connection = context.wrap_socket(connection, server_side=True)
                 with connection:
-                    connection.recv(65_536)
+                    request = connection.recv(65_536)
+                    if received is not None:
+                        received.append(request)
                     for piece in answer:
                         connection.sendall(piece)
                         time.sleep(pause_s)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}"
     thread.join(10)
     assert not thread.is_alive()
 
@@ -329,6 +339,15 @@ def test_dripping_chunk() -> None:
     with server(itertools.chain([head], itertools.repeat(b" ", 40)), 0.05) as url:
         text, seconds = failure(url, 0.3)
     assert "request_timeout" in text
+    assert 0.3 <= seconds < 0.9
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 ", HEAD, HEAD + b"X-Padding: "])
+def test_dripping_headers(start: bytes) -> None:
+    """So are headers, and a status line, that come byte by byte."""
+    with server(itertools.chain([start], itertools.repeat(b"x", 40)), 0.05) as url:
+        text, seconds = failure(url, 0.3)
+    assert "request_timeout, 0.3 seconds" in text
     assert 0.3 <= seconds < 0.9
 
 
@@ -412,27 +431,115 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header, 1_790_000_000.0) == seconds
 
 
-@pytest.mark.skipif(not shutil.which("openssl"), reason="a certificate is made with openssl")
-def test_certificates(tmp_path: Path) -> None:
-    """A certificate that nobody vouches for is refused, in words, and nothing is sent."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+# What the environment says
+
+
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+OK = HEAD + b"Content-Length: 2\r\n\r\n{}"
+
+
+@pytest.fixture
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy and no certificates but those of the test."""
+    for name in (*PROXIES, *map(str.lower, PROXIES), *BUNDLES):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize(("variable", "scheme"), [("HTTP_PROXY", "http://"), ("all_proxy", "")])
+def test_proxy(monkeypatch: pytest.MonkeyPatch, variable: str, scheme: str) -> None:
+    """Requests go through the proxy of the environment, with its name and password."""
+    received: list[bytes] = []
+    transport = Transport(user_agent="test", timeout_seconds=5)
+    with server([OK], received=received) as url:
+        monkeypatch.setenv(variable, url.replace("http://", f"{scheme}someone:word@"))
+        answer = transport.post("http://127.0.0.2:9/path", headers={}, query={"a": "b c"})
+    assert (answer.status, answer.body) == (200, b"{}")
+    head = received[0].decode().splitlines()
+    assert head[0] == "POST http://127.0.0.2:9/path?a=b+c HTTP/1.1"
+    assert "Host: 127.0.0.2:9" in head
+    assert "Proxy-Authorization: Basic c29tZW9uZTp3b3Jk" in head
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts that `NO_PROXY` names are asked directly."""
+    received: list[bytes] = []
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "example.com,127.0.0.1")
+    with server([OK], received=received) as url:
+        answer = Transport(user_agent="test", timeout_seconds=5).post(f"{url}/path", headers={})
+    assert answer.body == b"{}"
+    assert received[0].startswith(b"POST /path HTTP/1.1\r\n")
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_proxy_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For https a proxy is asked for a tunnel; one that refuses is named, and sees no request."""
+    received: list[bytes] = []
+    transport = Transport(user_agent="test", timeout_seconds=5)
+    with server([b"HTTP/1.1 407 No\r\n\r\n"], received=received) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        with pytest.raises(TransportFailed, match="The proxy did not let the request through"):
+            transport.post("https://zoho.invalid/path?secret=planted", headers={"A": "planted"})
+    assert received[0].startswith(b"CONNECT zoho.invalid:443 HTTP/1")
+    assert b"planted" not in received[0]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that nobody vouches for, and its key."""
+    if not shutil.which("openssl"):
+        pytest.skip("a certificate is made with openssl")
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
     openssl = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext"
-    words = f"{openssl} subjectAltName=IP:127.0.0.1 -keyout {key} -out {certificate}".split()
+    words = f"{openssl} subjectAltName=IP:127.0.0.1 -keyout {path}.key -out {path}.crt".split()
     subprocess.run(words, check=True, capture_output=True)
+    path.write_bytes(b"".join(Path(f"{path}.{part}").read_bytes() for part in ("key", "crt")))
+    return path
+
+
+def serving_tls(certificate: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    received = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    context.load_cert_chain(certificate)
+    return context
 
-        def serve() -> None:
-            connection, _ = listener.accept()
-            with connection, contextlib.suppress(OSError):
-                received.append(context.wrap_socket(connection, server_side=True).recv(100))
 
-        thread = threading.Thread(target=serve, daemon=True)
-        thread.start()
-        transport = Transport(user_agent="test", timeout_seconds=5)
-        with pytest.raises(TransportFailed, match="certificate could not be verified"):
-            transport.post(f"https://127.0.0.1:{listener.getsockname()[1]}/", headers={})
-        thread.join(5)
+@pytest.mark.usefixtures("bare_environment")
+def test_certificate_of_nobody(certificate: Path) -> None:
+    """A certificate that nobody vouches for is refused, in words, and nothing is sent."""
+    received: list[bytes] = []
+    transport = Transport(user_agent="test", timeout_seconds=5)
+    with (
+        server([OK], received=received, context=serving_tls(certificate)) as url,
+        pytest.raises(TransportFailed, match="certificate could not be verified"),
+    ):
+        transport.post(url, headers={})
     assert received == []
+
+
+@pytest.mark.usefixtures("bare_environment")
+@pytest.mark.parametrize("variable", BUNDLES)
+def test_certificates_of_the_environment(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """Certificates that the environment names are trusted, for the host that they are made for."""
+    monkeypatch.setenv(variable, f"{certificate}.crt")
+    for host, is_right in (("127.0.0.1", True), ("localhost", False)):
+        transport = Transport(user_agent="test", timeout_seconds=5)
+        with server([OK], context=serving_tls(certificate)) as url:
+            place = f"{url.replace('127.0.0.1', host)}/path"
+            if is_right:
+                assert transport.post(place, headers={}).body == b"{}"
+            else:
+                with pytest.raises(TransportFailed, match="could not be verified"):
+                    transport.post(place, headers={})
+
+
+@pytest.mark.usefixtures("bare_environment")
+def test_certificates_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment names certificates that cannot be read, nothing is trusted."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none"))
+    with pytest.raises(TransportFailed, match="REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE"):
+        Transport(user_agent="test", timeout_seconds=5).post("https://127.0.0.1:9/", headers={})
