@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from platformdirs import user_cache_path
 
+from tap_zoho_campaigns_recipients.clock import Stopped
 from tap_zoho_campaigns_recipients.errors import TapError
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ class _DatabaseStore:
         self._database: _Database | None = None
         self._identity: tuple[int, int] | None = None
         self._made_anew = False
+        self._is_closed = False
         self._use(lambda _: None)
 
     def take(self, endpoint: str) -> float:
@@ -232,10 +234,13 @@ class _DatabaseStore:
 
     def close(self) -> None:
         with self._mutex:
+            self._is_closed = True
             self._drop()
 
     def _use(self, work: Callable[[_Database], _T]) -> _T:
         with self._mutex:
+            if self._is_closed:  # a thread that the run did not wait for opens nothing anew
+                raise Stopped
             while True:
                 try:
                     # Another process may have made the file anew, or the user removed it.

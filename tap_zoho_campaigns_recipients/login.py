@@ -88,7 +88,11 @@ def _setting(name: str, **more: t.Any) -> t.Callable[[t.Any], t.Any]:  # noqa: A
 
 
 @click.command(context_settings={"max_content_width": 100})
-@_setting("data_center", type=click.Choice(list(REGIONS)), show_default="com")
+@_setting(
+    "data_center",
+    type=click.Choice(list(REGIONS)),
+    show_default="asked for, else com",
+)
 @_setting("client_id", help="OAuth client ID, from Zoho's API console.")
 @click.option(
     "--secrets-stdin",

@@ -198,7 +198,7 @@ JSON_SCHEMA = th.PropertiesList(
         th.DecimalType(exclusive_minimum=0),
         default=60,
         title="Request timeout (seconds)",
-        description="How long one request may take.",
+        description="How long connecting may take, and then the whole answer.",
     ),
     th.Property(
         "user_agent",

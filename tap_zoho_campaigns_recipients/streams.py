@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from singer_sdk.helpers.types import Context, Record
-    from singer_sdk.singerlib import Catalog
+    from singer_sdk.singerlib import Catalog, RecordMessage
 
     from tap_zoho_campaigns_recipients.tap import TapZohoCampaignsRecipients
 
@@ -28,6 +28,22 @@ def _schemas() -> Traversable:
     """Return the folder of schema files: in the package, or beside it in a checkout."""
     packaged = files(__package__) / "schemas"
     return packaged if packaged.is_dir() else Path(__file__).parent.parent / "schemas"
+
+
+class StreamMapFailed(TapError):
+    """An expression of `stream_maps` cannot be applied to a record."""
+
+    def __init__(self, stream: str, kind: str) -> None:
+        """Say to what.
+
+        Args:
+            stream: The stream's name.
+            kind: The name of what was raised.
+        """
+        super().__init__(
+            f"stream_maps cannot be applied to {stream} ({kind}): check its expressions, and that "
+            "stream_map_config has all that they need"
+        )
 
 
 class ZohoStream(Stream):
@@ -100,7 +116,10 @@ class ZohoStream(Stream):
         costs more than everything else that is done to a record, so it is gone only if needed.
         """
         if not (write_messages and self._passes_as_is):
-            yield from super()._sync_records(context, write_messages=write_messages)
+            try:
+                yield from super()._sync_records(context, write_messages=write_messages)
+            except StreamMapFailed as error:
+                self._tap.stop_run(error)
             return
         write_record = self._tap.message_writer.write_record
         with self.get_record_counter() as counter, self.get_sync_timer():
@@ -108,6 +127,20 @@ class ZohoStream(Stream):
                 write_record(self.name, record)
                 counter.increment()
         self._write_state_message()
+
+    def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
+        """Yield what becomes of a record.
+
+        Raises:
+            StreamMapFailed: Where an expression of the user's cannot be applied to it.
+        """
+        try:
+            yield from super()._generate_record_messages(record)
+        except Exception as error:
+            if not self.config.get("stream_maps"):
+                raise
+            # Its text may hold what stands in the row.
+            raise StreamMapFailed(self.name, type(error).__name__) from None
 
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
         """Nothing: bookmarks are the tap's."""

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import typing as t
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -484,13 +484,14 @@ def _json_object(
     """
     if file is None:
         return None
-    try:
+    problem, value = "is not a JSON object", None
+    with suppress(ValueError, RecursionError):
         text = file.read()
+        if not text.strip():
+            problem = "is empty"
         value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
     if not isinstance(value, dict):
-        msg = f"The {what} file is not a JSON object: hand over another, or none"
+        msg = f"The {what} file {problem}: hand over another, or none"
         raise TapError(msg)
     if value and not is_right(value):
         msg = f"The {what} file holds no {what}: hand over another, or none"

@@ -209,11 +209,16 @@ class _Timely(io.RawIOBase):
         self._raw = raw
         self._connection = connection
         self._deadline = time.monotonic() + (connection.gettimeout() or 0)
+        self._is_first = True
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: t.Any) -> int | None:  # noqa: ANN401 - handed on
+        if self._is_first:
+            # All the time is left, and most answers come in one piece.
+            self._is_first = False
+            return self._raw.readinto(buffer)
         left = self._deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError

@@ -763,3 +763,25 @@ def test_anything(
     else:
         assert all(type(row) is dict for row in answer.rows)
         assert 0 <= answer.unreadable_rows <= len(answer.rows)
+
+
+@pytest.mark.parametrize("code", [0.4, -0.4, 200.3, 0.5])
+def test_code_that_is_hardly_a_number(code: float) -> None:
+    """A fraction is the code that it is, and is not rounded to a success."""
+    error = failure(json.dumps({"code": code, "list_of_details": []}).encode())
+    assert type(error) is UnexpectedCode
+    assert f"code {code}" in str(error)
+
+
+def test_advice_on_an_http_status() -> None:
+    """Only where nothing but an HTTP status tells what is wrong, the addresses may be."""
+    assert "Check api_url and data_center" in str(failure(b"{", status=404))
+    for status, body in ((404, b'{"code":"13"}'), (200, b'{"code":"13"}'), (500, b"{")):
+        assert "Check api_url" not in str(failure(body, status=status))
+
+
+@pytest.mark.parametrize("body", [b'{"code":"0","list', b"[1,", b"<response><code>0</co"])
+def test_cut_body_with_an_http_error(body: bytes) -> None:
+    """Nothing of a cut answer is quoted as if it were words."""
+    error = failure(body, status=502)
+    assert str(error).startswith("Zoho answered getcampaignrecipientsdata with HTTP 502. ")

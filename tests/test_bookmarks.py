@@ -140,6 +140,26 @@ def test_range_over_open_campaigns(between: int, ranges: int) -> None:
     assert len(after.without) == (between if ranges == 1 else 0)
 
 
+@pytest.mark.parametrize(
+    ("ranges", "joined"),
+    [
+        ([(1, 10), (5, 6)], [(1, 10)]),
+        ([(5, 6), (1, 10)], [(1, 10)]),
+        ([(1, 5), (3, 9)], [(1, 9)]),
+        ([(None, 4), (2, 3)], [(None, 4)]),
+        ([(2, 9), (None, 4)], [(None, 9)]),
+        ([(30, 40), (1, 2)], [(1, 2), (30, 40)]),
+        ([(30, 40), (None, -5)], [(None, -5), (30, 40)]),
+    ],
+)
+def test_ranges_that_overlap(
+    ranges: list[tuple[int | None, int]], joined: list[tuple[int | None, int]]
+) -> None:
+    """Ranges that overlap are one, whichever comes first; those far apart are kept in order."""
+    pending = [Listed(mark(str(number)), 20) for number in range(MOST_BETWEEN + 1)]
+    assert Finished(tuple(ranges)).compact(pending, until_ms=0).ranges == tuple(joined)
+
+
 def test_young_campaigns_stand_by_themselves() -> None:
     """One that was sent after the time until which ranges may go is finished by its name."""
     listed = [Listed(mark(str(day)), NOW - day * DAY_MS) for day in range(50)]

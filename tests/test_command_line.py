@@ -263,8 +263,9 @@ def test_bad_state_or_catalog(zoho: Sandbox, tmp_path: Path, option: str, conten
     outcome = run_process(settings(zoho), tmp_path, option, str(path))
     assert outcome.exit_code == 1
     assert outcome.messages == []
+    problem = "is not a JSON object" if content else "is empty"
     assert outcome.log[-1].endswith(
-        f"The {option.removeprefix('--')} file is not a JSON object: hand over another, or none"
+        f"The {option.removeprefix('--')} file {problem}: hand over another, or none"
     )
     assert not any("Traceback" in each for each in outcome.log)
     assert zoho.requests == []
