@@ -163,9 +163,11 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
                 self._wait(descriptor)
                 written = os.write(descriptor, self._lines[: self._group(_room(descriptor))])
                 del self._lines[:written]
-        except BrokenPipeError:
+        except OSError as error:
             self._lines.clear()
-            raise Ended(READER_IS_GONE, 1) from None
+            is_gone = isinstance(error, BrokenPipeError | ConnectionResetError)
+            reason = READER_IS_GONE if is_gone else f"The output takes no more: {error.strerror}"
+            raise Ended(reason, 1) from None
 
     def _group(self, room: int) -> int:
         """Return how many bytes to write at once: whole lines, or a part of one that is longer."""

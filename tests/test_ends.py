@@ -30,8 +30,8 @@ PACKAGE = "tap_zoho_campaigns_recipients"
 THREADS_OF_A_SANDBOX = 2
 """The main thread, and the one that takes the connections."""
 
-FULL_BYTES = 50_000
-"""A pipe takes 65 536, on Linux, and the tap writes in groups of lines."""
+FULL_BYTES = 10_000
+"""A pipe is full with 65 536 bytes, on Linux, or with sixteen groups that are smaller."""
 
 
 @pytest.fixture
@@ -181,13 +181,18 @@ def until(condition: t.Callable[[], bool]) -> None:
 
 
 def fill(process: subprocess.Popen[bytes]) -> None:
-    """Wait until the tap has filled its pipe, and is stuck with it."""
+    """Wait until the tap has filled its pipe, and is stuck with it.
+
+    How many bytes fill it depends on their groups: each takes a page of the pipe or more.
+    """
     assert process.stdout is not None
-    before, now = -1, 0
-    while now != before or now < FULL_BYTES:
+    end = time.monotonic() + 60
+    sizes = [0]
+    while sizes[-1] < FULL_BYTES or len(set(sizes[-4:])) > 1:
         assert process.poll() is None
-        time.sleep(0.3)
-        before, now = now, buffered(process.stdout.fileno())
+        assert time.monotonic() < end
+        time.sleep(0.25)
+        sizes.append(buffered(process.stdout.fileno()))
 
 
 def buffered(descriptor: int) -> int:
@@ -415,3 +420,13 @@ def test_nothing_stays_behind(
         assert (outcome.error is None) is (end in {"whole", "files"})
         until(lambda: len(threading.enumerate()) == THREADS_OF_A_SANDBOX)
         until(lambda before=before: open_files() <= before)  # type: ignore[misc]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_full_disk(zoho: Sandbox, tmp_path: Path) -> None:
+    """Where the output has no room, as on a full disk, the run says so in a line and fails."""
+    with open("/dev/full", "wb") as full, (tmp_path / "log").open("w") as log:  # noqa: PTH123
+        words = command(settings(zoho), tmp_path)
+        code = subprocess.run(words, stdout=full, stderr=log, check=False, timeout=60).returncode
+    assert code == 1
+    assert log_of(tmp_path)[-1].endswith("The output takes no more: No space left on device")
