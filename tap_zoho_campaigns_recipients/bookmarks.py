@@ -29,6 +29,7 @@ import math
 import typing as t
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from tap_zoho_campaigns_recipients.errors import TapError
 from tap_zoho_campaigns_recipients.moments import (
@@ -209,6 +210,7 @@ class StreamState:
         self.finished = self.finished.leave_out(mark(campaign_key))
 
 
+@lru_cache(maxsize=16_384)
 def mark(campaign_key: str) -> str:
     """Return something short for a campaign key: 66 bits of its hash."""
     digest = hashlib.sha256(campaign_key.encode()).digest()

@@ -46,7 +46,10 @@ TRIES = {
     Endpoint.REPORT: 2,
     Endpoint.DETAILS: 2,
 }
-"""How often a request is sent that fails. A campaign can do without report and details."""
+"""How often a request is sent that fails."""
+
+DISPENSABLE = {Endpoint.REPORT, Endpoint.DETAILS}
+"""What a campaign can do without."""
 
 MAX_LOCKS = 3
 """So many locks of an endpoint are waited out with no answer of it between."""
@@ -104,7 +107,7 @@ class Client:
         self._locks: Counter[Endpoint] = Counter()
         self._locks_in_a_row: Counter[Endpoint] = Counter()
         self._lock_mentioned_at: dict[Endpoint, float] = {}
-        self._final: ZohoError | None = None
+        self._final: TapError | None = None
         self._is_closed = False
         self.calls: Counter[Endpoint] = Counter()
         """Requests sent, by endpoint."""
@@ -141,9 +144,13 @@ class Client:
             try:
                 return self._answered(endpoint, parameters, response_format)
             except (ZohoError, BadAnswer, TransportFailed) as error:
-                error.where = _where(endpoint, parameters, error)
+                error.where = error.where or _where(endpoint, parameters, error)
                 tries += 1
-                if tries >= TRIES[endpoint] or not _is_worth_a_try(endpoint, error):
+                if error is self._final or not _is_worth_a_try(endpoint, error):
+                    raise
+                if tries >= TRIES[endpoint]:
+                    if endpoint not in DISPENSABLE:
+                        self._final = error
                     raise
                 self._retry(endpoint, error, tries)
 
@@ -356,7 +363,7 @@ class Client:
 def _is_worth_a_try(endpoint: Endpoint, error: TapError) -> bool:
     if isinstance(error, Unauthorized | Throttled):
         return False
-    if endpoint in {Endpoint.REPORT, Endpoint.DETAILS}:
+    if endpoint in DISPENSABLE:
         return True
     return isinstance(error, Transient | BadAnswer | TransportFailed)
 

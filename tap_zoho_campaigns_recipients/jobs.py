@@ -79,6 +79,11 @@ class Job:
         self.is_done = True
 
     @property
+    def pages(self) -> int:
+        """How many pages are under way or in memory."""
+        return 0
+
+    @property
     def is_paging(self) -> bool:
         """Whether there was a page already, and it was not all."""
         return False
@@ -179,9 +184,10 @@ class ListJob(Job):
             reading = self._reading
         if reading is None:
             return []
+        _, first = self._pages.get(1, (0, None))
         return [
             self._page_wanted(index)
-            for index in reading.ahead(pages)
+            for index in reading.ahead(pages, len(first.rows) if first else 0)
             if index not in self._pages and index not in self._under_way
         ]
 
@@ -265,6 +271,11 @@ class ListJob(Job):
         self._reading = None
 
     @property
+    def pages(self) -> int:
+        """How many pages are under way or in memory."""
+        return len(self._pages) + len(self._under_way)
+
+    @property
     def is_paging(self) -> bool:
         """Whether there was a page already, and it was not all."""
         return self._reading is not None and self._reading.index > 1 and not self._reading.done
@@ -277,7 +288,7 @@ class ListJob(Job):
         if reading is None or reading.expected is None:
             return None
         pages = calls_for(reading.expected - reading.index + 1, page_rows)
-        return max(pages - len(self._pages) - len(self._under_way), 0)
+        return max(pages - self.pages, 0)
 
     def take(self) -> Iterable[Record] | None:
         """Return the records of the next page."""
@@ -306,7 +317,7 @@ class ListJob(Job):
 
     def _keep_what_fits(self, reading: Reading[Record | None]) -> None:
         """Let go of pages that were fetched ahead and are not next after all."""
-        planned = set(reading.ahead(len(self._pages) + len(self._under_way) + 1))
+        planned = set(reading.ahead(self.pages + 1))
         for fetched in (self._pages, self._under_way):
             for index in [each for each in fetched if each not in planned]:
                 del fetched[index]

@@ -129,18 +129,21 @@ class Reading(t.Generic[T]):
         """Rows of the list that were received, deliverable or not."""
         return self.delivered + self.duplicates + self.unkeyed
 
-    def ahead(self, most: int) -> list[int]:
+    def ahead(self, most: int, first_rows: int = 0) -> list[int]:
         """Return the indexes that will be asked for, as far as the expected count tells.
 
         Args:
-            most: How many at the most, the next one included.
+            most: How many at the most, the next one included; one or more.
+            first_rows: The rows of the first page, if that has come and was not taken yet.
         """
-        indexes = [] if self.done else [self.index]
-        step = self.lengths.likely - 1
-        if self._last and self.expected is not None and not self._back_step and step > 0:
-            while len(indexes) < most and indexes and indexes[-1] + step < self.expected:
-                indexes.append(indexes[-1] + step)
-        return indexes
+        if self.done:
+            return []
+        page_rows = self.lengths.likely if self._last else first_rows
+        is_last = not self._last and first_rows < self.lengths.longest.get(self.lengths.asked, 0)
+        if page_rows <= 1 or is_last or self.expected is None or self._back_step:
+            return [self.index]
+        step = page_rows - 1
+        return [self.index, *range(self.index + step, self.expected, step)[: most - 1]]
 
     def feed(self, asked: int, page: Sequence[Row[T]]) -> list[T]:
         """Take the page at `index`, and move on.

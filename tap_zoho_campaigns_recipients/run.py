@@ -8,6 +8,7 @@ looking ahead within one list would not be enough. What was fetched ahead is bou
 
 from __future__ import annotations
 
+import math
 import typing as t
 from collections import deque
 from itertools import islice
@@ -36,6 +37,8 @@ if t.TYPE_CHECKING:
     from tap_zoho_campaigns_recipients.parallel import Workers
     from tap_zoho_campaigns_recipients.plans import StreamPlan
     from tap_zoho_campaigns_recipients.settings import Settings
+
+IDLE_SECONDS = 1
 
 COMPACT_EVERY = 50
 """So many campaigns may stand in the state by themselves before it is made small: that takes a
@@ -80,14 +83,17 @@ class Run:
         self.on_list_finished: Callable[[], None] = _nothing
         """Called when a list was delivered whole: a good moment for a STATE."""
         self.on_idle: Callable[[], None] = _nothing
-        """Called every second while all there is to do is to wait for Zoho."""
+        """Called every second or so while answers are waited for."""
         self.progress = Progress(self, clock, logger)
+        self._clock = clock
+        self._idle_at = -math.inf
         self._requests = Requests(client, workers, self._while_waiting)
         self._halves = halves
         self._found = Found()
         self._parallel = settings.max_parallel_requests
         self._source = self._jobs()
         self._jobs_ahead: deque[Job] = deque()
+        self._jobs_done = self._jobs_in_all = 0
         self._warned: set[str] = set()
         self._alone: dict[str, int] = {}
 
@@ -118,6 +124,14 @@ class Run:
             summary = self.summary
             keys = summary.open if discovery.is_unread(campaign) else summary.closed
             keys.add(campaign.key)
+        self._jobs_in_all = sum(
+            not plan.is_finished(campaign) for plan in self.plans for campaign in self.campaigns
+        )
+
+    @property
+    def share_done(self) -> float:
+        """How much of the run is done: lists and reports, of all that were open; above 0 to 1."""
+        return max(self._jobs_done, 1) / max(self._jobs_in_all, self._jobs_done, 1)
 
     # Reading
 
@@ -137,6 +151,7 @@ class Run:
                     yield from records
                 elif not head.is_done:
                     self._receive()
+            self._jobs_done += 1
             head.finish()
             self._jobs_ahead.popleft()
 
@@ -157,6 +172,7 @@ class Run:
                 return head
             if self.plans.index(head.plan) > self.plans.index(plan):
                 return None
+            self._jobs_done += 1
             self._jobs_ahead.popleft().drop()
         return None
 
@@ -170,23 +186,25 @@ class Run:
     def _send_ahead(self) -> None:
         """Send the requests that the jobs want, the first one's before the next one's.
 
-        The first may have as many pages under way or in memory as there are threads, and twice as
-        many jobs behind it one page each: while a slow answer holds up the line, some have theirs
+        The first may have as many pages under way or in memory as there are threads, and those
+        behind it twice as many together: while a slow answer holds up the line, some have theirs
         already, and the threads shall not run out of work.
         """
         self._send(self._jobs_ahead[0].wanted(self._parallel))
         room = 0 if self._parallel == 1 else 2 * self._parallel
         position = 1
         while (
-            position <= room
-            and self._requests.pending <= self._parallel
+            room > 0
+            and (free := self._parallel + 1 - self._requests.pending) > 0
             and (job := self._job(position))
         ):
-            self._send(job.wanted(1))
+            self._send(job.wanted(min(job.pages + free, room)))
             if job.is_done:
                 # It has nothing to deliver: its list did not change, or its campaign is left out.
+                self._jobs_done += 1
                 del self._jobs_ahead[position]
             else:
+                room -= max(job.pages, 1)
                 position += 1
 
     def _send(self, calls: list[Call]) -> None:
@@ -284,7 +302,10 @@ class Run:
         )
 
     def _while_waiting(self) -> None:
-        self.on_idle()
+        now = self._clock.monotonic()
+        if now - self._idle_at >= IDLE_SECONDS:
+            self._idle_at = now
+            self.on_idle()
         self.progress.tick(self._jobs_ahead)
 
 

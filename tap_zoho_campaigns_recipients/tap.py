@@ -55,12 +55,14 @@ if t.TYPE_CHECKING:
 
     from tap_zoho_campaigns_recipients.streams import ZohoStream
 
-STATE_FREE_BYTES = 500_000
-STATE_SHARE = 40
-"""A STATE goes out with every list as long as all of them together have no more bytes than the
-one, or this part of the output besides, …"""
+STATE_SHARE = 150
+"""A STATE goes out with every list as long as all of them together are likely to be less than this
+part of the run's output, …"""
+LIST_BYTES = 300
+"""What a list takes in it, about."""
 STATE_SECONDS = 60
-"""… and when the last one is so old."""
+STATE_BYTES_PER_SECOND = 20_000
+"""… and when the last one is so old; a large one must be older."""
 
 
 class TapZohoCampaignsRecipients(Tap):
@@ -97,6 +99,7 @@ class TapZohoCampaignsRecipients(Tap):
         self._states: dict[str, bookmarks.StreamState] = {}
         self._halves: bookmarks.Halves = {}
         self._state_is_new = False
+        self._lists_since_state = 0
         self._state_at = 0.0
         super().__init__(**options)
         if LOG_CONFIG_VARIABLE not in os.environ and self.metrics_logger.level == logging.INFO:
@@ -176,16 +179,20 @@ class TapZohoCampaignsRecipients(Tap):
         if not self._state_is_new or not (self.config.get("batch_config") or self._may_write_state):
             return
         self._state_is_new = False
+        self._lists_since_state = 0
         self._state_at = self.clock.monotonic()
         self.write_message(StateMessage(value=self._state_value()))
 
     @property
     def _may_write_state(self) -> bool:
-        writer = self.message_writer
-        allowed = STATE_FREE_BYTES + writer.written_bytes / STATE_SHARE
-        return (
-            writer.state_bytes + writer.last_state_bytes <= allowed
-            or self.clock.monotonic() - self._state_at >= STATE_SECONDS
+        if self._run is None:
+            return True
+        writer, run = self.message_writer, self._run
+        new_bytes = writer.last_state_bytes + self._lists_since_state * LIST_BYTES
+        output_bytes = writer.written_bytes / run.share_done
+        age_seconds = self.clock.monotonic() - self._state_at
+        return (writer.state_bytes + new_bytes) * STATE_SHARE <= output_bytes or age_seconds >= max(
+            STATE_SECONDS, new_bytes / STATE_BYTES_PER_SECOND
         )
 
     def _state_value(self, *, is_last: bool = False) -> dict[str, t.Any]:
@@ -196,6 +203,7 @@ class TapZohoCampaignsRecipients(Tap):
     def _list_finished(self) -> None:
         """Write a STATE, but leave it to the SDK where it writes batches."""
         self._state_is_new = True
+        self._lists_since_state += 1
         if not self.config.get("batch_config"):
             self.write_state()
 

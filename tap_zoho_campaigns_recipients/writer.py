@@ -160,8 +160,11 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
             return
         try:
             while self._lines:
-                self._wait(descriptor)
-                written = os.write(descriptor, self._lines[: self._group(_room(descriptor))])
+                room = _empty_pipe(descriptor)
+                if not room:
+                    self._wait(descriptor)
+                group = self._group(max(room, ATOMIC_BYTES))
+                written = os.write(descriptor, self._lines[:group])
                 del self._lines[:written]
         except OSError as error:
             self._lines.clear()
@@ -212,18 +215,18 @@ def _descriptor(stream: t.TextIO) -> int | None:
         return None
 
 
-def _room(descriptor: int) -> int:
-    """Return how many bytes it takes whole, as far as that can be known.
+def _empty_pipe(descriptor: int) -> int:
+    """Return how many bytes an empty pipe takes whole and at once; 0 where nothing tells.
 
-    Half of a pipe that is empty, for a process may log to the same one meanwhile.
+    Half of what it holds, for a process may log to the same one meanwhile.
     """
     if sys.platform == "linux":
         waiting = array("i", [0])
         with contextlib.suppress(OSError):
             fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
             if not waiting[0]:
-                return max(fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // 2, ATOMIC_BYTES)
-    return ATOMIC_BYTES
+                return fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) // 2
+    return 0
 
 
 @functools.cache
