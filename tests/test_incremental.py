@@ -537,6 +537,21 @@ def test_full_table(zoho: Sandbox, clock: FakeClock) -> None:
     assert new.state == {"version": 1, "bookmarks": {}}
 
 
+def test_full_table_of_test_halves(zoho: Sandbox, clock: FakeClock) -> None:
+    """With FULL_TABLE what the state knows of test halves stays as it is, too."""
+    parent = add(zoho.account, "test", 59, type="abtesting", recipients=40)
+    state = run(zoho, clock, streams=["sent_contacts"]).state
+    clock.advance(30 * DAY_S)
+    streams = ["campaign_reports", "opened_contacts"]
+    full = run(zoho, clock, state, streams=streams, method="FULL_TABLE")
+    opened = ["opened_contacts"]
+    assert delivered(full) == everything(zoho, *family(parent), streams=opened)
+    assert full.state == state
+
+    new = run(zoho, clock, streams=streams, method="FULL_TABLE")
+    assert new.state == {"version": 1, "bookmarks": {}}
+
+
 # Reports that are not right
 
 
