@@ -242,7 +242,8 @@ class Run:
         Args:
             is_last: Whether all of it is, as far as it goes; else only what has grown.
         """
-        if not self._found.is_whole:
+        # By a wrong clock young campaigns might seem to be old, and be put into a range.
+        if not self._found.is_whole or not self.window.closes:
             return
         until_ms = self.window.now_ms() - bookmarks.SETTLING_MS
         for plan in self.plans:

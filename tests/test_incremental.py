@@ -371,6 +371,23 @@ def test_clock_that_is_nearly_right(zoho: Sandbox, clock: FakeClock) -> None:
     assert bookmarks(run(zoho, clock), "sent_contacts") == {}
 
 
+def test_wrong_clock_makes_no_range(zoho: Sandbox, clock: FakeClock) -> None:
+    """By a clock that is ahead no range grows over what was sent lately and is listed late."""
+    for age in (2, 4, 6, 8):
+        add(zoho.account, f"{age} days", age)
+    first = run(zoho, clock, engagement_window_days=1)
+    zoho.switches.date_skew_s = -100 * DAY_S
+    clock.advance(100 * DAY_S)
+    wrong = run(zoho, clock, first.state, engagement_window_days=1)
+    assert wrong.state == first.state
+
+    clock.advance(-100 * DAY_S)
+    zoho.switches.date_skew_s = 0
+    add(zoho.account, "late", 5)
+    last = run(zoho, clock, wrong.state, engagement_window_days=1)
+    assert delivered(last) == everything(zoho, "late")
+
+
 # The state
 
 
