@@ -119,11 +119,13 @@ class Discovery:
             each.was_left_out = self._was_left_out(each.parent_key or each.key)
         found.in_order = sorted(found.campaigns, key=self._turn)
         found.keys = {*listed, *by_key}
+        there = {**listed, **by_key}
         found.listed = [
             Listed(mark(each.key), each.listed_ms, hides_others=each.lacks_halves)
-            for each in {**listed, **by_key}.values()
+            for each in there.values()
             if each.status.lower() == SENT_STATUS or each.parent_key
         ]
+        found.listed += self._hidden_halves(there)
         return found
 
     def is_unread(self, campaign: Campaign) -> bool:
@@ -196,6 +198,21 @@ class Discovery:
             for key in [keys[each] for each in halves if each in keys]:
                 if parent in keys:
                     listed[key] = half(listed[keys[parent]], key, listed[key])
+
+    def _hidden_halves(self, there: Mapping[str, Campaign]) -> list[Listed]:
+        """Return the test halves that the state knows and nothing shows: they have a parent's time.
+
+        Details named them while their parent was open. What is finished of them is put into the
+        ranges with it.
+        """
+        marks = {mark(key): campaign for key, campaign in there.items()}
+        return [
+            Listed(each, marks[parent].listed_ms)
+            for parent, halves in self._halves.items()
+            if parent in marks
+            for each in halves
+            if each not in marks
+        ]
 
     def _compare_clocks(self) -> None:
         """Close no campaign where the machine's clock is wrong."""

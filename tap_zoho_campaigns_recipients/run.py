@@ -27,7 +27,7 @@ from tap_zoho_campaigns_recipients.window import Window
 
 if t.TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from tap_zoho_campaigns_recipients.campaigns import Campaign
     from tap_zoho_campaigns_recipients.client import Client
@@ -255,8 +255,12 @@ class Run:
                 plan.state.finished = finished
                 self._alone[plan.name] = len(finished.named)
 
-    def forget_gone(self) -> None:
-        """Drop the bookmarks of campaigns that are in no listing any more, after their window."""
+    def forget_gone(self, states: Collection[bookmarks.StreamState]) -> None:
+        """Drop the bookmarks of campaigns that are in no listing any more, after their window.
+
+        Args:
+            states: Those of all streams, selected or not.
+        """
         found = self._found
         if not found.is_whole or found.lacks_details:
             return
@@ -272,20 +276,17 @@ class Run:
                     del plan.state.partitions[key]
             if not is_filtered:
                 plan.state.finished = plan.state.finished.forget(found.listed)
-        self._forget_halves()
+        self._forget_halves(states)
 
-    def _forget_halves(self) -> None:
-        """Drop test halves that neither the listing nor a bookmark shows."""
+    def _forget_halves(self, states: Collection[bookmarks.StreamState]) -> None:
+        """Drop test halves that neither the listing nor a state shows by itself."""
         if not self._halves:
             return
-        marks = {each.mark for each in self._found.listed} | {
-            bookmarks.mark(key)
-            for plan in self.plans
-            if plan.state is not None
-            for key in plan.state.partitions
-        }
+        keys = self._found.keys.union(*(state.partitions for state in states))
+        marks = {bookmarks.mark(key) for key in keys}
+        named = marks.union(*(state.finished.named for state in states))
         for parent, halves in list(self._halves.items()):
-            if parent not in marks or marks.isdisjoint(halves):
+            if parent not in marks or named.isdisjoint(halves):
                 del self._halves[parent]
 
     def failure(self) -> TapError | None:

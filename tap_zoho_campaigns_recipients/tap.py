@@ -297,7 +297,7 @@ class TapZohoCampaignsRecipients(Tap):
         failure = self._stopped_by
         if self._run is not None and ended is None and failure is None:
             failure = self._run.failure()
-            self._run.forget_gone()
+            self._run.forget_gone(self._states.values())
         # Rows that wait in a batch are lost where the run is ended from outside: then only the
         # STATE after the last BATCH holds.
         is_in_batch = ended is not None and bool(self.config.get("batch_config"))

@@ -832,6 +832,38 @@ def test_forgotten_halves(zoho: Sandbox, clock: FakeClock) -> None:
     assert set(last.state) == {"version", "bookmarks"}
 
 
+def test_state_does_not_grow_with_test_halves(zoho: Sandbox, clock: FakeClock) -> None:
+    """Test halves that only details name take no more space, once finished, than their parent.
+
+    Not with a short window either, when they stand by themselves until they are old enough.
+    """
+    state = None
+    sizes = []
+    for month in range(12):
+        clock.advance(22 * DAY_S)
+        add(zoho.account, f"{month}", 1, type="abtesting", recipients=20)
+        for _ in range(2):
+            outcome = run(zoho, clock, state, streams=["opened_contacts"], engagement_window_days=7)
+            state = outcome.state
+            clock.advance(7 * DAY_S)
+        sizes.append(len(json.dumps(state)))
+    assert max(sizes[4:]) <= max(sizes[:4])
+
+
+def test_halves_that_a_deselected_stream_has_open(zoho: Sandbox, clock: FakeClock) -> None:
+    """What is known of test halves is kept for a stream that is not selected in this run."""
+    parent = add(zoho.account, "test", 59, type="abtesting", recipients=40)
+    parent.refusal = "6601"
+    first = run(zoho, clock, streams=["sent_contacts"])
+    clock.advance(30 * DAY_S)
+    other = run(zoho, clock, first.state, streams=["campaigns"])
+    assert other.state == first.state
+    start = iso(clock.time() - 30 * DAY_S)
+    last = run(zoho, clock, other.state, streams=["sent_contacts"], start_date=start)
+    halves = family(parent) - {"test"}
+    assert delivered(last) == everything(zoho, *halves, streams=["sent_contacts"])
+
+
 def test_open_halves_before_a_rolling_start_date(zoho: Sandbox, clock: FakeClock) -> None:
     """Test halves that are open in the state get their last read, whatever start_date says."""
     parent = add(zoho.account, "test", 10, type="abtesting", recipients=40, refusal="6601")
