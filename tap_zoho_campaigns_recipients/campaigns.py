@@ -107,7 +107,7 @@ def add_details(campaign: Campaign, document: Mapping[str, t.Any]) -> None:
     row = _first(document, "campaign-details")
     if row:
         known = _campaign({**row, "campaign_key": campaign.key}, is_listed=False)
-        campaign.kind = known.kind
+        campaign.kind = known.kind or campaign.kind
         campaign.name = known.name
         campaign.reported_ms = known.reported_ms
         campaign.true_ms = known.true_ms

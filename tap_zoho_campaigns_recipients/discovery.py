@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tap_zoho_campaigns_recipients.answers import Endpoint
 from tap_zoho_campaigns_recipients.bookmarks import Listed, mark
 from tap_zoho_campaigns_recipients.campaigns import (
+    AB_TYPE,
     LISTING_PAGE_ROWS,
     SENT_STATUS,
     Campaign,
@@ -108,7 +109,7 @@ class Discovery:
             self._ask_details([each for each in chosen if not each.is_listed], listed)
         chosen = [each for each in chosen if self._is_in_time(each)]
         if not is_test:
-            tests = [each for each in chosen if each.is_ab and each.halves is None]
+            tests = [each for each in chosen if each.is_listed and each.is_ab]
             self._ask_details(tests, listed)
         by_key = {each.key: each for each in chosen}
         for parent in chosen:
@@ -229,7 +230,11 @@ class Discovery:
     def _chosen(self, listed: Mapping[str, Campaign]) -> list[Campaign]:
         if not self._settings.campaign_keys:
             return [each for each in listed.values() if each.status.lower() == SENT_STATUS]
-        chosen = [listed.get(key) or Campaign(key) for key in self._settings.campaign_keys]
+        chosen = [
+            # Where the listing does not show it, the state may know that it is an A/B campaign.
+            listed.get(key) or Campaign(key, kind=AB_TYPE if mark(key) in self._halves else "")
+            for key in self._settings.campaign_keys
+        ]
         for campaign in chosen:
             campaign.is_named = True
         return chosen
@@ -255,6 +260,8 @@ class Discovery:
         tests = [campaign for campaign in without_kind if campaign.is_ab and not campaign.halves]
         if tests:
             # An A/B campaign shows its test halves only where its type was asked for.
+            for campaign in tests:
+                campaign.halves = None
             self._ask_details(tests, listed)
 
     def _add_details(

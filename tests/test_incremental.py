@@ -711,6 +711,30 @@ def test_unlisted_key_without_details(zoho: Sandbox, clock: FakeClock) -> None:
     assert campaigns_asked(zoho) == set()
 
 
+@pytest.mark.parametrize(("is_new", "answered"), [(False, 0), (True, 1)])
+def test_unlisted_ab_key_whose_details_fail(
+    zoho: Sandbox, clock: FakeClock, *, is_new: bool, answered: int
+) -> None:
+    """An unlisted A/B campaign does not finish in a run in which nobody can name its test halves.
+
+    Neither one that the state knows to be such, nor one whose details fail when its type is known.
+    """
+    parent = add(zoho.account, "test", 57, type="abtesting", recipients=40)
+    keys = family(parent)
+    chosen: dict[str, t.Any] = {"campaign_keys": ["test"]}
+    hide_all(zoho)
+    state = None if is_new else run(zoho, clock, **chosen).state
+    clock.advance(6 * DAY_S)
+    failing = zoho.faults.add("6302", endpoint=DETAILS, after=answered, times=2)
+    first = run(zoho, clock, state, **chosen)
+    assert calls(zoho)[DETAILS] == answered + 2
+    assert failing not in zoho.faults.waiting
+
+    second = run(zoho, clock, first.state, **chosen)
+    assert everything(zoho, *keys) <= delivered(first, second)
+    assert "partitions" not in json.dumps(second.state)
+
+
 def test_unlisted_key_without_anything(zoho: Sandbox, clock: FakeClock) -> None:
     """A key of which nothing tells when it was sent stays open."""
     add(zoho.account, "news", 300, recipients=0, details_error="6302")
