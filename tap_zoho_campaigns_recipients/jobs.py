@@ -335,9 +335,11 @@ class ListJob(Job):
         if self._is_last and run.may_finish(plan, campaign):
             plan.finish(campaign)
         else:
-            value = self._latest_sent
-            if value is None and campaign.reported_ms is not None:
-                value = iso_from_ms(campaign.reported_ms)
+            value, own_ms = self._latest_sent, campaign.reported_ms
+            if own_ms is None:
+                own_ms = run.window.latest_ms(campaign)
+            if value is None and own_ms is not None:
+                value = iso_from_ms(own_ms)
             plan.state.partitions[campaign.key] = bookmarks.after_reading(
                 plan.state.partitions.get(campaign.key),
                 value=value,

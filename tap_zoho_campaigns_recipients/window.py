@@ -31,6 +31,7 @@ class Window:
         self._plans = plans
         self.closes = True
         """Whether any campaign is closed: not where the machine's clock is wrong."""
+        self._latest: dict[str, int] = {}
 
     def now_ms(self) -> int:
         """Return the moment in epoch milliseconds."""
@@ -43,27 +44,39 @@ class Window:
     def is_closing(self, campaign: Campaign) -> bool:
         """Whether a reading that begins now is the campaign's last.
 
-        Where nothing tells when the campaign was sent, the latest `sent_time` of its rows does.
+        Where nothing tells when the campaign was sent, the latest `sent_time` of its rows does,
+        with a day added: it is skewed, by nobody knows how much.
         """
         sent_ms = campaign.sent_at_the_latest_ms
-        if sent_ms is None:
-            values = (
-                _latest_ms(bookmark)
-                for plan in self._plans
-                if plan.action and plan.state
-                if (bookmark := plan.state.partitions.get(campaign.key))
-            )
-            sent_ms = max((value for value in values if value is not None), default=None)
+        if sent_ms is None and (latest_ms := self.latest_ms(campaign)) is not None:
+            sent_ms = latest_ms + DAY_MS
         return self._is_over(sent_ms)
+
+    def latest_ms(self, campaign: Campaign) -> int | None:
+        """Return the latest `sent_time` of a campaign's rows, of all lists; skewed as they are.
+
+        It stays known for the run: a list that is finished takes its bookmark along, and others of
+        the campaign may be empty and tell nothing.
+        """
+        values = [
+            ms_from_iso(bookmark.value)
+            for plan in self._plans
+            if plan.action and plan.state
+            if (bookmark := plan.state.partitions.get(campaign.key)) and bookmark.value is not None
+        ]
+        if campaign.key in self._latest:
+            values.append(self._latest[campaign.key])
+        if not values:
+            return None
+        self._latest[campaign.key] = max(values)
+        return self._latest[campaign.key]
 
     def is_over(self, bookmark: Bookmark) -> bool:
         """Whether the window of a campaign has passed of which there is only a bookmark."""
-        return self._is_over(_latest_ms(bookmark) if bookmark.sent_ms is None else bookmark.sent_ms)
+        sent_ms = bookmark.sent_ms
+        if sent_ms is None and bookmark.value is not None:
+            sent_ms = ms_from_iso(bookmark.value) + DAY_MS
+        return self._is_over(sent_ms)
 
     def _is_over(self, sent_ms: int | None) -> bool:
         return self.closes and sent_ms is not None and self.now_ms() > sent_ms + self._days * DAY_MS
-
-
-def _latest_ms(bookmark: Bookmark) -> int | None:
-    """Return a bookmark's moment, with a day added: it is skewed, by nobody knows how much."""
-    return None if bookmark.value is None else ms_from_iso(bookmark.value) + DAY_MS

@@ -711,6 +711,25 @@ def test_unlisted_key_without_details(zoho: Sandbox, clock: FakeClock) -> None:
     assert campaigns_asked(zoho) == set()
 
 
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_empty_lists_of_an_unlisted_key_without_details(
+    zoho: Sandbox, clock: FakeClock, parallel: int
+) -> None:
+    """The rows of its other lists tell an empty list's window, though they are finished first."""
+    add(zoho.account, "news", 57, details_error="6302", unsent=0)
+    hide_all(zoho)
+    chosen: dict[str, t.Any] = {"campaign_keys": ["news"], "max_parallel_requests": parallel}
+    state = run(zoho, clock, **chosen).state
+    clock.advance(6 * DAY_S)
+    last = run(zoho, clock, state, **chosen)
+    assert "partitions" not in json.dumps(last.state)
+
+    # Where the run ends between the two, the empty list's bookmark knows.
+    alone = run(zoho, clock, state, **chosen, streams=["sent_contacts"])
+    rest = run(zoho, clock, alone.state, **chosen, streams=["spam_contacts", "unsent_contacts"])
+    assert set(bookmarks(rest, "spam_contacts")) == set(bookmarks(rest, "unsent_contacts")) == set()
+
+
 @pytest.mark.parametrize(("is_new", "answered"), [(False, 0), (True, 1)])
 def test_unlisted_ab_key_whose_details_fail(
     zoho: Sandbox, clock: FakeClock, *, is_new: bool, answered: int
