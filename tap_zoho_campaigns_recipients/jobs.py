@@ -162,6 +162,8 @@ class ListJob(Job):
         self._maker: RecordMaker | None = None
         self._under_way: dict[int, Call] = {}
         self._pages: dict[int, tuple[int, Answer]] = {}
+        self._began_at: str | None = None
+        """When the first page was asked for, where that was before the report."""
         self._latest_sent: str | None = None
         self._unreadable_rows = 0
 
@@ -173,13 +175,14 @@ class ListJob(Job):
         if self.is_done:
             return []
         if not self._is_planned:
-            # One that was refused before is most likely deleted: its report would fail as well, and
-            # a last read needs none.
-            is_sure = self.campaign.was_left_out and run.window.is_closing(self.campaign)
-            if not is_sure and not run.reports.is_known(self.campaign):
+            is_doubtful = self._is_doubtful
+            if not is_doubtful and not run.reports.is_known(self.campaign):
                 return self._report_wanted()
-            if not run.refusals.may_ask(self):
+            if self._under_way or not run.refusals.may_ask(self):
                 return []
+            if is_doubtful:
+                self._began_at = run.window.now_iso()
+                return [self._page_wanted(1)]
             self._plan()
             reading = self._reading
         if reading is None:
@@ -190,6 +193,20 @@ class ListJob(Job):
             for index in reading.ahead(pages, len(first.rows) if first else 0)
             if index not in self._pages and index not in self._under_way
         ]
+
+    @property
+    def _is_doubtful(self) -> bool:
+        """Whether a page is asked for before the report.
+
+        A campaign that was left out before is most likely deleted, and its report would fail as
+        well. It is past its window: whether its lists changed does not matter.
+        """
+        run, campaign = self._run, self.campaign
+        return (
+            campaign.was_left_out
+            and not run.refusals.has_answered(campaign)
+            and run.window.is_closing(campaign)
+        )
 
     def _page_wanted(self, index: int) -> Call:
         asked = self._run.lengths.asked
@@ -210,7 +227,7 @@ class ListJob(Job):
         # An A/B campaign whose test halves nobody could name is not finished in this run.
         self._is_last = run.window.is_closing(campaign) and not campaign.lacks_halves
         counts = run.reports.counts(campaign)
-        if counts is not None:
+        if counts is not None and (self._is_last or self._began_at is None):
             self._report = {name: counts[name] for name in plan.reflected_by if name in counts}
         before = plan.state.partitions.get(campaign.key) if plan.state else None
         if not self._is_last and not bookmarks.read_again(before, self._report, plan.count):
@@ -228,7 +245,7 @@ class ListJob(Job):
             skew_ms=campaign.skew_ms,
             account_timezone=run.settings.account_timezone,
             response_format=run.settings.response_format,
-            list_read_at=run.window.now_iso(),
+            list_read_at=self._began_at or run.window.now_iso(),
         )
 
     def receive(self, call: Call, answer: Answer | None, error: TapError | None) -> None:

@@ -59,6 +59,10 @@ class Refusals:
         self._asked_by.pop(campaign.key, None)
         self._unprivileged_in_a_row = 0
 
+    def has_answered(self, campaign: Campaign) -> bool:
+        """Whether Zoho gave any of the campaign's lists in this run."""
+        return campaign.key in self._answered
+
     def is_refused(self, campaign: Campaign) -> bool:
         """Whether Zoho refused the campaign in this run."""
         return campaign.key in self._refused

@@ -976,6 +976,26 @@ def test_refused_campaign_past_its_window(zoho: Sandbox, clock: FakeClock) -> No
     assert calls(zoho) == {LISTING: 1}
 
 
+@pytest.mark.parametrize("parallel", [1, 4])
+def test_campaign_that_is_refused_no_more(zoho: Sandbox, clock: FakeClock, parallel: int) -> None:
+    """The last read of a campaign that was refused before is held against its report as well."""
+    for age in (61, 71, 81):
+        add(zoho.account, f"{age} days", age, refusal="6607" if age == 71 else None)
+    first = run(zoho, clock)
+    zoho.account.campaigns["71 days"].refusal = None
+    zoho.switches.reports = "wrong"
+    second = run(zoho, clock, first.state, max_parallel_requests=parallel)
+    assert delivered(second) == everything(zoho, "71 days")
+    assert calls(zoho)[REPORT] == 1
+    differing = [line for line in second.warnings if "the report says" in line]
+    assert len(differing) == len(LISTS)
+    for stream, rows in second.records.items():
+        (read_at,) = {row["list_read_at"] for row in rows}
+        action = RECIPIENT_ACTIONS[stream]
+        began = min(each.at for each in zoho.requests if each.action == action)
+        assert datetime.fromisoformat(read_at).timestamp() <= began
+
+
 def test_deleted_campaigns_cost_one_call(zoho: Sandbox, clock: FakeClock) -> None:
     """Campaigns past their window that have neither lists nor report cost one call each a run.
 
