@@ -160,8 +160,10 @@ class Reading(t.Generic[T]):
         """
         if page:
             self.lengths.observe(asked, len(page))
-        if self._last and (not page or page[0].identity != self._last[-self._overlap]):
-            self._moved()
+        if self._last:
+            shared = [row.identity for row in page[: self._overlap]]
+            if shared != self._last[-self._overlap :]:
+                self._moved()
         if self.index > 1 and not self._proves(page) and self._may_go_on():
             self._go_back(asked)
             return []
@@ -266,10 +268,10 @@ class Reading(t.Generic[T]):
     def _ends(self, asked: int, page: Sequence[Row[T]], *, has_news: bool) -> bool:
         """Whether a page is the list's last one."""
         length = len(page)
-        if self._last and not has_news and length <= (1 if self._back_step else self._overlap):
-            return True
         if length >= asked:
             return False
+        if self._last and not has_news and length <= (1 if self._back_step else self._overlap):
+            return True
         # Where the list moved, rows that have left it since are among those received.
         is_confirmed = self.rows == self.expected and not self.moves
         return is_confirmed or length < self.lengths.longest[asked]

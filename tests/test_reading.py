@@ -515,6 +515,31 @@ def test_page_that_ends_in_rows_without_key() -> None:
     assert (reading.unkeyed, reading.moves) == (4, 0)
 
 
+def test_row_without_key_that_leaves_where_pages_meet() -> None:
+    """A row that left from between the shared one and the new ones takes none of these along."""
+    nobody = row("nobody", key=None)
+    zoho = Zoho([row(0), row(1), row(2), nobody, row(4)])
+    reading: Reading[t.Any] = Reading(PageLengths(4), expected=5)
+    items = reading.feed(4, zoho.page(1, 4))
+    zoho.rows.remove(nobody)
+    items += read(zoho, reading)
+    assert items == [0, 1, 2, 4]
+    assert reading.moves > 0
+
+
+def test_halved_range_where_pages_share_many_rows() -> None:
+    """A range that was halved to no more than the shared rows ends no list."""
+    nobody = row("nobody", key=None)
+    zoho = Zoho([*map(row, range(3)), *[nobody] * 5, *map(row, range(8, 20))])
+    lengths = PageLengths(8)
+    reading: Reading[t.Any] = Reading(lengths)
+    items = reading.feed(8, zoho.page(1, 8))
+    lengths.halve(8)
+    items += read(zoho, reading)
+    assert items == [0, 1, 2, *range(8, 20)]
+    assert reading.unkeyed == 5
+
+
 def test_page_with_a_key_in_its_second_row() -> None:
     """That row may be the second one of a page, and is not the first: so each page goes on."""
     nobody = row("nobody", key=None)
