@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import math
 import re
 import typing as t
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -489,6 +491,31 @@ def _is_zone(name: str) -> bool:
     except (ValueError, OSError, KeyError):
         return False
     return True
+
+
+_TRUTH = {
+    **dict.fromkeys(("true", "1", "yes", "on"), True),
+    **dict.fromkeys(("false", "0", "no", "off"), False),
+}
+
+
+def value_from_text(text: str, kinds: Sequence[str]) -> object:
+    """Return what a variable's text means as a setting of these types; the text if it means none.
+
+    A list is JSON, or its entries with commas between. One that is only digits is a key: JSON would
+    make a number of it.
+    """
+    if not text.strip():
+        return text
+    if "boolean" in kinds:
+        return _TRUTH.get(text.strip().lower(), text)
+    if "array" not in kinds and "object" not in kinds:
+        return text
+    with suppress(ValueError, RecursionError):
+        value = json.loads(text)
+        if type(value) not in {int, float}:
+            return value
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def environment_values(

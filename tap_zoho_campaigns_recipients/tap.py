@@ -40,6 +40,7 @@ from tap_zoho_campaigns_recipients.settings import (
     environment_values,
     problems,
     schema_problem,
+    value_from_text,
     without_blanks,
 )
 from tap_zoho_campaigns_recipients.streams import STREAMS, PlannedStream
@@ -122,15 +123,7 @@ class TapZohoCampaignsRecipients(Tap):
         for name, text in environment_values(
             list(schema["properties"]), cls._env_var_prefix, {**file, **os.environ}
         ).items():
-            kinds = schema["properties"][name].get("type", [])
-            values[name] = text
-            if "boolean" in kinds:
-                values[name] = text.lower() in {"true", "1", "yes", "on"}
-            elif "array" in kinds or "object" in kinds:
-                try:
-                    values[name] = json.loads(text)
-                except ValueError:
-                    values[name] = [part.strip() for part in text.split(",") if part.strip()]
+            values[name] = value_from_text(text, schema["properties"][name].get("type", []))
         return without_blanks(values)
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:

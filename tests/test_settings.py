@@ -467,6 +467,8 @@ def test_settings_from_the_environment_only(zoho: Sandbox, tmp_path: Path, spell
             NO_KEYS,
         ),
         ("campaign_keys", '{"a": 1}', "campaign_keys must be a list"),
+        ("stream_maps", "{sent_contacts: null}", "stream_maps must be an object"),
+        ("flattening_enabled", "maybe", "flattening_enabled must be true or false"),
     ],
 )
 def test_bad_environment(
@@ -485,6 +487,31 @@ def test_bad_environment(
         TapZohoCampaignsRecipients(parse_env_config=True)
     assert caught.value.errors == [line]
     assert zoho.requests == []
+
+
+@pytest.mark.parametrize("blank", ["", "  "])
+def test_blank_variables_are_absent(zoho: Sandbox, tmp_path: Path, blank: str) -> None:
+    """A blank variable is no value, whatever the type of its setting: what the file says holds."""
+    (key, *_) = zoho.account.campaigns
+    file = settings(zoho, campaign_keys=[key], page_size=5, flattening_enabled=True)
+    file["flattening_max_depth"] = 1
+    names = (*file, "start_date", "stream_maps", "stream_map_config", "batch_config")
+    env = environment(**dict.fromkeys(names, blank))
+    outcome = run_process(file, tmp_path, "--config=ENV", cwd=tmp_path, env=env)
+    assert outcome.exit_code == 0, outcome.log
+    assert [record["campaign_key"] for record in outcome.records["campaigns"]] == [key]
+    assert {type(record["custom_fields"]) for record in outcome.records["sent_contacts"]} == {str}
+    assert {each.range for each in zoho.requests if each.endpoint == RECIPIENTS} == {5}
+
+
+@pytest.mark.parametrize("key", ["1293333000006562002", "12e34"])
+def test_a_key_of_digits(zoho: Sandbox, tmp_path: Path, key: str) -> None:
+    """A key that could be a number is a key, alone in its variable too."""
+    env = environment(campaign_keys=key, retry_wait="0")
+    outcome = run_process(settings(zoho), tmp_path, "--config=ENV", cwd=tmp_path, env=env)
+    asked = {each.params.get("campaignkey") for each in zoho.requests} - {None}
+    assert asked == {key}
+    assert f"campaign {key}," in outcome.log[-1]
 
 
 def test_environment_stands_above_files(zoho: Sandbox, tmp_path: Path) -> None:
