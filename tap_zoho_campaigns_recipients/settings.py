@@ -444,6 +444,8 @@ def _url_problem(url: str) -> str | None:
     if (
         parts.scheme not in {"http", "https"}
         or not parts.hostname
+        # Spaces: `urlsplit` passes over some of them, and takes others out.
+        or re.search(r"[\s\x00-\x1f\x7f]", url)
         or port == 0
         or parts.path not in {"", "/"}
         or parts.query
