@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import click
 from dotenv import dotenv_values
 from singer_sdk import Tap
-from singer_sdk.exceptions import ConfigValidationError
+from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.plugin_base import JSONSchemaValidator
 from singer_sdk.singerlib.messages import StateMessage
@@ -27,7 +27,7 @@ from tap_zoho_campaigns_recipients import bookmarks
 from tap_zoho_campaigns_recipients.auth import credentials
 from tap_zoho_campaigns_recipients.client import Client
 from tap_zoho_campaigns_recipients.clock import Clock
-from tap_zoho_campaigns_recipients.errors import TapError
+from tap_zoho_campaigns_recipients.errors import TapError, quoted
 from tap_zoho_campaigns_recipients.limiter import Limiter
 from tap_zoho_campaigns_recipients.logs import keep_sdk_for_debug, keep_secrets_out
 from tap_zoho_campaigns_recipients.parallel import Workers
@@ -143,6 +143,21 @@ class TapZohoCampaignsRecipients(Tap):
             msg = "Config validation failed"
             raise ConfigValidationError(msg, errors=errors, schema=schema)
         return errors
+
+    def setup_mapper(self) -> None:
+        """Prepare stream maps and flattening: only here it shows whether they fit the streams.
+
+        Raises:
+            ConfigValidationError: Where they do not.
+        """
+        try:
+            super().setup_mapper()
+        except (MappingError, NotImplementedError, ValueError) as error:
+            # Flattening has no errors of its own: names that become the same are a `ValueError`.
+            what = "flattening" if isinstance(error, ValueError) else "stream_maps"
+            msg = "Config validation failed"
+            line = f"{what} cannot be used: {quoted(str(error))}"
+            raise ConfigValidationError(msg, errors=[line], schema=self.config_jsonschema) from None
 
     # Streams and state
 
