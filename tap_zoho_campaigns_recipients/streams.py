@@ -12,12 +12,13 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_zoho_campaigns_recipients.campaigns import campaign_record
-from tap_zoho_campaigns_recipients.errors import TapError
+from tap_zoho_campaigns_recipients.errors import TapError, quoted
 
 if t.TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator
     from importlib.resources.abc import Traversable
 
+    from singer_sdk.helpers._batch import BaseBatchFileEncoding, BatchConfig
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.singerlib import Catalog, RecordMessage
 
@@ -43,6 +44,24 @@ class StreamMapFailed(TapError):
         super().__init__(
             f"stream_maps cannot be applied to {stream} ({kind}): check its expressions, and that "
             "stream_map_config has all that they need"
+        )
+
+
+class BatchNotWritten(TapError):
+    """A file of rows that `batch_config` asks for cannot be written; the rows in it are lost."""
+
+    advice = "Check batch_config, and that its storage can be written to"
+
+    def __init__(self, stream: str, error: OSError | ImportError) -> None:
+        """Say why.
+
+        Args:
+            stream: The stream's name.
+            error: What was raised. The text of an `OSError` may hold the address of the storage.
+        """
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        super().__init__(
+            f"A batch of {stream} could not be written: {quoted(reason or type(error).__name__)}"
         )
 
 
@@ -127,6 +146,15 @@ class ZohoStream(Stream):
                 write_record(self.name, record)
                 counter.increment()
         self._write_state_message()
+
+    def get_batches(
+        self, batch_config: BatchConfig, context: Context | None = None
+    ) -> Iterator[tuple[BaseBatchFileEncoding, list[str]]]:
+        """Yield the batches; one that cannot be written ends the run."""
+        try:
+            yield from super().get_batches(batch_config, context)
+        except (OSError, ImportError) as error:
+            self._tap.stop_run(BatchNotWritten(self.name, error))
 
     def _generate_record_messages(self, record: Record) -> Generator[RecordMessage, None, None]:
         """Yield what becomes of a record.

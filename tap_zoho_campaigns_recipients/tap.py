@@ -43,7 +43,7 @@ from tap_zoho_campaigns_recipients.settings import (
     value_from_text,
     without_blanks,
 )
-from tap_zoho_campaigns_recipients.streams import STREAMS, PlannedStream
+from tap_zoho_campaigns_recipients.streams import STREAMS, BatchNotWritten, PlannedStream
 from tap_zoho_campaigns_recipients.summary import Summary
 from tap_zoho_campaigns_recipients.transport import Transport
 from tap_zoho_campaigns_recipients.writer import Ended, LineWriter
@@ -306,9 +306,10 @@ class TapZohoCampaignsRecipients(Tap):
         if self._run is not None and ended is None and failure is None:
             failure = self._run.failure()
             self._run.forget_gone(self._states.values())
-        # Rows that wait in a batch are lost where the run is ended from outside: then only the
-        # STATE after the last BATCH holds.
-        is_in_batch = ended is not None and bool(self.config.get("batch_config"))
+        # Rows that wait in a batch are lost where the run is ended from outside, or where the batch
+        # cannot be written: then only the STATE after the last BATCH holds.
+        is_cut = ended is not None or isinstance(failure, BatchNotWritten)
+        is_in_batch = is_cut and bool(self.config.get("batch_config"))
         state = None if is_in_batch else StateMessage(value=self._state_value(is_last=True))
         is_whole = self.message_writer.close(state)
         if self._run is not None:

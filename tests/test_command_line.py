@@ -23,6 +23,7 @@ from support import (
     RECIPIENT_ACTIONS,
     FakeClock,
     catalog,
+    command,
     run_process,
     run_tap,
     settings,
@@ -545,6 +546,43 @@ def test_batch_state_comes_after_its_rows(zoho: Sandbox, tmp_path: Path) -> None
                 if state.get("partitions") or state.get("finished")
             }
             assert told <= named
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no ulimit")
+def test_batch_that_cannot_be_written(tmp_path: Path) -> None:
+    """A batch that cannot be written ends the run in a line, and no state tells of its rows."""
+    with Sandbox(make_account(1, 1_000, opened=3)) as small:
+        config = settings(
+            small,
+            batch_config={
+                "encoding": {"format": "jsonl", "compression": "gzip"},
+                "storage": {"root": tmp_path.as_uri()},
+            },
+        )
+        # No file may be larger: as on a disk that is full when the longest list comes.
+        limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash"]
+        done = subprocess.run(
+            limited + command(config, tmp_path),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    log = done.stderr.splitlines()
+    assert log[-1].endswith(
+        "A batch of sent_contacts could not be written: File too large. Check batch_config, and "
+        "that its storage can be written to"
+    )
+    assert "Run ended." in log[-2]
+    assert "Traceback" not in done.stderr
+    messages = [json.loads(line) for line in done.stdout.splitlines()]
+    batched = {each["stream"] for each in messages if each["type"] == "BATCH"}
+    assert {"opened_contacts"} <= batched
+    assert "sent_contacts" not in batched
+    *_, state = (each["value"]["bookmarks"] for each in messages if each["type"] == "STATE")
+    assert "opened_contacts" in state
+    assert "sent_contacts" not in state
 
 
 def test_bad_stream_map_is_refused_before_any_request(zoho: Sandbox) -> None:
