@@ -461,7 +461,8 @@ class _expected_errors:  # noqa: N801 - used as a function is
         if isinstance(error, Ended):
             self._logger.error("%s", error)
             sys.exit(error.exit_code)
-        of_click = (click.ClickException, click.Abort, click.exceptions.Exit)
+        # Of them click knows the end: of a reader who has seen enough of --about, too.
+        of_click = (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError)
         if isinstance(error, Exception) and not isinstance(error, of_click):
             # A mistake of ours: through the logger, which keeps secrets out of its trace too.
             self._logger.error("This should not happen, please report it", exc_info=error)

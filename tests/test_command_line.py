@@ -117,6 +117,25 @@ def test_about(tmp_path: Path, arguments: list[str]) -> None:
         assert [name for name in said if name in names] == names
 
 
+@pytest.mark.parametrize("option", ["--about", "--discover"])
+def test_reader_who_has_seen_enough(tmp_path: Path, option: str) -> None:
+    """A reader who goes away early, as `head` does, causes no trace and no word."""
+    gone, pipe = os.pipe()
+    os.close(gone)
+    with os.fdopen(pipe, "wb") as output:
+        done = subprocess.run(
+            [*MODULE, option],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=60,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    assert done.returncode == 1
+    assert done.stderr == b""
+
+
 @pytest.mark.skipif(not Path(SCRIPT[0]).exists(), reason="the package is not installed")
 def test_console_script(tmp_path: Path) -> None:
     """The console script is the same program as `python -m`."""
