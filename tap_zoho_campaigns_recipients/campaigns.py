@@ -21,6 +21,7 @@ LONGEST_KEY_CHARACTERS = 200
 """Those seen live have 66."""
 
 _NUMBER = re.compile(r"(-?[0-9]{1,18}(?:\.[0-9]{1,18})?) ?%?")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _NO_COUNT = 10**15
 """No honest count is so large."""
 
@@ -204,9 +205,9 @@ def campaign_record(campaign: Campaign) -> dict[str, t.Any]:
         record[name] = next((text for each in names if (text := _text(row.get(each)))), None)
     record["campaign_name"] = record["campaign_name"] or campaign.name
     preview = _text(row.get("campaign_preview"))
-    # Zoho gives the address without its scheme.
+    # Zoho gives the address without its scheme; another one may stand in its query.
     record["campaign_preview"] = (
-        f"https://{preview}" if preview and "://" not in preview else preview
+        f"https://{preview}" if preview and not _SCHEME.match(preview) else preview
     )
     record["is_hybrid"] = {"true": True, "false": False}.get(
         (_text(row.get("is_hybrid")) or "").lower()

@@ -231,12 +231,17 @@ def test_campaigns(zoho: Sandbox, clock: FakeClock) -> None:
         ("true", "https://x.example/1", {"is_hybrid": True}),
         ("", "http://x.example/1", {"is_hybrid": None, "campaign_preview": "http://x.example/1"}),
         ("null", "", {"is_hybrid": None, "campaign_preview": None}),
+        (
+            "false",
+            "x.example/view?of=https://y.example",
+            {"is_hybrid": False, "campaign_preview": "https://x.example/view?of=https://y.example"},
+        ),
     ],
 )
 def test_odd_campaigns(
     zoho: Sandbox, clock: FakeClock, is_hybrid: str, preview: str, record: dict[str, t.Any]
 ) -> None:
-    """A preview keeps the scheme that it has, and what Zoho does not say is null."""
+    """A preview has a scheme, its own if it has one, and what Zoho does not say is null."""
     make_campaign(zoho.account, is_hybrid=is_hybrid, preview=preview, from_email="null")
     outcome = run_tap(settings(zoho), streams=["campaigns"], clock=clock)
     (campaign,) = outcome.records["campaigns"]
