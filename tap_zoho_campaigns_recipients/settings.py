@@ -398,6 +398,9 @@ def problems(config: Mapping[str, t.Any]) -> list[str]:
             "campaign_keys must have at least one entry and no blank one; leave it out to read "
             "every campaign"
         )
+    elif keys is not None and not all(key.isprintable() for key in keys):
+        # It would break a line of the log in two.
+        found.append("campaign_keys must be printable, each on one line")
     found += [
         f"{name} must be {LONGEST_WAIT_SECONDS} or less"
         for name in ("rate_limit_lock_wait", "retry_wait", "request_timeout")

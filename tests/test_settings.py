@@ -103,6 +103,10 @@ BAD: list[tuple[dict[str, t.Any], str]] = [
         )
         for keys in ([], [""], ["3zabc", "  "])
     ),
+    *(
+        ({"campaign_keys": ["3zabc", key]}, "campaign_keys must be printable, each on one line")
+        for key in ("3zdef\n", "3zd\nef", "3z\0", "3z\u2028")
+    ),
     ({"campaign_keys": "3zabc"}, "campaign_keys must be a list"),
     ({"campaign_keys": [1]}, "campaign_keys.0 must be text"),
     *(
