@@ -118,7 +118,7 @@ class TapZohoCampaignsRecipients(Tap):
         """
         schema = cls.config_jsonschema
         cls.append_builtin_config(schema)
-        file = {name: text or "" for name, text in dotenv_values(Path.cwd() / ".env").items()}
+        file = _dot_env(Path.cwd() / ".env")
         values: dict[str, t.Any] = {}
         for name, text in environment_values(
             list(schema["properties"]), cls._env_var_prefix, {**file, **os.environ}
@@ -398,6 +398,12 @@ class TapZohoCampaignsRecipients(Tap):
         return super().cb_config(ctx, param, value)
 
     @classmethod
+    def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001 - the SDK's own
+        """Write the catalog; say in a line where `.env` cannot be read."""
+        with _expected_errors(cls.logger), _closed_on_error(ctx):
+            super().cb_discover(ctx, param, value)
+
+    @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Test the connection, in words instead of a record of each stream."""
         with _expected_errors(cls.logger), _closed_on_error(ctx):
@@ -467,6 +473,22 @@ class _expected_errors:  # noqa: N801 - used as a function is
             # A mistake of ours: through the logger, which keeps secrets out of its trace too.
             self._logger.error("This should not happen, please report it", exc_info=error)
             sys.exit(1)
+
+
+def _dot_env(path: Path) -> dict[str, str]:
+    """Return the variables of a `.env` file; none where there is no such file.
+
+    Raises:
+        TapError: Where it cannot be read.
+    """
+    try:
+        return {name: text or "" for name, text in dotenv_values(path).items()}
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        problem = "is not text in UTF-8"
+    msg = f"The file {path} {problem}"
+    raise TapError(msg)
 
 
 def _config_file_problem(path: Path) -> str | None:

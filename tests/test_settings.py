@@ -545,6 +545,22 @@ def test_environment_stands_above_files(zoho: Sandbox, tmp_path: Path) -> None:
         assert {each.headers["user-agent"] for each in asked} == {"from the file"}
 
 
+@pytest.mark.parametrize("options", [(), ("--test",), ("--discover",)])
+def test_dot_env_in_another_encoding(
+    zoho: Sandbox, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """A `.env` that is not UTF-8 is one line, before any request."""
+    (tmp_path / ".env").write_bytes("# Schlüssel\n".encode("latin-1"))
+    arguments = ("--config=ENV", *options)
+    outcome = run_process(
+        settings(zoho), tmp_path, *arguments, cwd=tmp_path, env=environment(page_size="5")
+    )
+    assert outcome.exit_code == 1
+    assert outcome.log[-1].endswith(f"The file {tmp_path / '.env'} is not text in UTF-8")
+    assert "Traceback" not in "\n".join(outcome.log)
+    assert zoho.requests == []
+
+
 def test_dot_env_is_for_config_env_only(zoho: Sandbox, tmp_path: Path) -> None:
     """A run with a configuration file alone takes nothing from the environment."""
     (tmp_path / ".env").write_text(f"{PREFIX}PAGE_SIZE=4\n")
