@@ -613,43 +613,43 @@ def test_bad_stream_map_is_refused_before_any_request(zoho: Sandbox) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "line"),
+    ("change", "what", "names"),
     [
         (
             {"stream_maps": {"sent_contacts": {"contact_email": "md5(contact_email"}}},
-            "stream_maps cannot be used: Failed to parse expression md5(contact_email.",
+            "stream_maps",
+            "md5(contact_email",
         ),
-        (
-            {"stream_maps": {"sent_contacts": {"__filter__": "city ="}}},
-            "stream_maps cannot be used: Failed to parse expression city =.",
-        ),
-        (
-            {"stream_maps": {"campaigns": {"__key_properties__": ["id"]}}},
-            (
-                "stream_maps cannot be used: Invalid key properties for 'campaigns': [id]. "
-                "Property 'id' was not detected in schema."
-            ),
-        ),
+        ({"stream_maps": {"sent_contacts": {"__filter__": "city ="}}}, "stream_maps", "city ="),
+        ({"stream_maps": {"campaigns": {"__key_properties__": ["id"]}}}, "stream_maps", "'id'"),
         (
             {
                 "flattening_enabled": True,
                 "flattening_max_depth": 1,
                 "flattening_max_key_length": 15,
             },
-            "flattening cannot be used: Duplicate column name produced in schema: up",
+            "flattening",
+            "column name",
         ),
     ],
     ids=["expression", "filter", "key", "length"],
 )
 @pytest.mark.parametrize("option", [None, "--test"])
 def test_mapping_that_does_not_fit(
-    zoho: Sandbox, tmp_path: Path, change: dict[str, t.Any], line: str, option: str | None
+    zoho: Sandbox,
+    tmp_path: Path,
+    change: dict[str, t.Any],
+    what: str,
+    names: str,
+    option: str | None,
 ) -> None:
     """A map or a flattening that does not fit its stream is one line, before any request."""
     outcome = run_process(settings(zoho, **change), tmp_path, *filter(None, [option]))
     assert outcome.exit_code == 1
     assert outcome.messages == []
-    assert outcome.log[-1].endswith(line)
+    assert f"{what} cannot be used: " in outcome.log[-1]
+    # The rest of the line is the SDK's.
+    assert names in outcome.log[-1]
     assert "Traceback" not in "\n".join(outcome.log)
     assert zoho.requests == []
 
