@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from tap_zoho_campaigns_recipients.errors import InsufficientPrivileges, RunFailed
+from tap_zoho_campaigns_recipients.errors import InsufficientPrivileges, RunFailed, quoted
 
 if t.TYPE_CHECKING:
     import logging
@@ -87,7 +87,7 @@ class Refusals:
             if self._unprivileged_in_a_row >= UNPRIVILEGED_CAMPAIGNS and not self._answered:
                 raise error
         if not campaign.is_named and not self._window.is_closing(campaign):
-            name = f' ("{campaign.name[:60]}")' if campaign.name else ""
+            name = f' ("{quoted(campaign.name)[:60]}")' if campaign.name else ""
             self._logger.warning("A campaign%s is left out in this run. %s", name, error)
 
     def fail(self, campaign: Campaign, error: TapError) -> None:

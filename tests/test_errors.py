@@ -160,6 +160,15 @@ def test_refused_campaign(zoho: Sandbox, clock: FakeClock, code: str) -> None:
         assert bookmarked(outcome, stream) == {oldest, newest}
 
 
+def test_name_of_a_refused_campaign(zoho: Sandbox, clock: FakeClock) -> None:
+    """Its name is quoted as Zoho's words are: in one line, with no address of anybody."""
+    refused = zoho.account.campaigns[keys(zoho)[1]]
+    refused.name = "For who@example.com\r\nINFO \x1b[31m" + "x" * 100
+    refused.refusal = "6601"
+    (warning,) = run_tap(settings(zoho), clock=clock).warnings
+    assert f'("For (an address) INFO [31m{"x" * 34}") is left out' in warning
+
+
 @pytest.mark.parametrize("code", REFUSALS)
 def test_bookmark_of_refused_campaign(zoho: Sandbox, clock: FakeClock, code: str) -> None:
     """The bookmark of a refused campaign stays as it is."""
