@@ -26,7 +26,8 @@ import unicodedata
 from tap_zoho_campaigns_recipients.logs import without_secrets
 
 _LONGEST_QUOTE_CHARACTERS = 200
-_ADDRESS = re.compile(r"[^\s@<>\"'=,;]+@[^\s@<>\"',;]+")
+_ADDRESS = re.compile(r"[^\s@<>\"'=,;]+(?:@|%40|&#64;)[^\s@<>\"',;]+")
+"""Also as it stands in a URL or a page, which a server may echo."""
 
 
 def quoted(text: str) -> str:

@@ -364,12 +364,15 @@ def test_no_address_in_the_log(clock: FakeClock) -> None:
         }
         echo = next(iter(addresses))
         refused = next(iter(zoho.account.campaigns.values()))
-        refused.refusal = ("6601", f"Not for {echo}, <{echo.upper()}> or mailto:{echo}.")
+        echoes = [echo, f"<{echo.upper()}>", f"mailto:{echo}"]
+        echoes += [f"/x?email={echo.replace('@', at)}&y=1" for at in ("%40", "&#64;")]
+        refused.refusal = ("6601", f"Not for {', '.join(echoes)}.")
         outcome = run_tap(settings(zoho), clock=clock, level=logging.DEBUG)
         assert outcome.error is None
         text = "\n".join(outcome.log).lower()
         assert "not for (an address)" in text
         assert not [each for each in addresses if each.lower() in text]
+        assert echo.partition("@")[0].lower() not in text
 
 
 @pytest.mark.parametrize(
