@@ -70,8 +70,9 @@ def keep_secrets_out(secrets: Iterable[str]) -> None:
     """Keep secrets out of everything that is logged from now on."""
     add_secrets(secrets)
     # At DEBUG these write whole URLs, with the query where a token may stand.
-    for name in ("urllib3", "requests"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for logger in _loggers():
+        if logger.name.partition(".")[0] in {"urllib3", "requests"}:
+            logger.setLevel(logging.CRITICAL)
     for handler in _handlers():
         if not any(isinstance(each, SecretFilter) for each in handler.filters):
             handler.addFilter(SecretFilter())
@@ -110,6 +111,10 @@ def keep_sdk_for_debug() -> None:
 
 def _handlers() -> list[logging.Handler]:
     """Return all handlers: a configuration of the user's may have more than the root's."""
+    return list(dict.fromkeys(handler for logger in _loggers() for handler in logger.handlers))
+
+
+def _loggers() -> list[logging.Logger]:
+    """Return all loggers: a configuration of the user's may name more than the root."""
     known = logging.getLogger().manager.loggerDict.values()
-    loggers = [logging.getLogger(), *(each for each in known if isinstance(each, logging.Logger))]
-    return list(dict.fromkeys(handler for logger in loggers for handler in logger.handlers))
+    return [logging.getLogger(), *(each for each in known if isinstance(each, logging.Logger))]

@@ -110,6 +110,16 @@ def test_structured_logs_at_debug(zoho: Sandbox, tmp_path: Path) -> None:
     assert line["level"] == "debug"
 
 
+def test_no_query_whatever_is_configured(zoho: Sandbox, tmp_path: Path) -> None:
+    """No URL is logged with its query where the user's own configuration asks for it by name."""
+    names = ("urllib3", "urllib3.connectionpool", "requests")
+    loggers = {name: {"level": "DEBUG"} for name in names}
+    path = log_config(tmp_path, loggers=loggers, root={"level": "DEBUG", "handlers": ["stderr"]})
+    log = lines(zoho, tmp_path, {LOG_CONFIG: path})
+    assert any(STREAM_LINE in line for line in log)
+    assert not any("campaignkey=" in line or "POST" in line for line in log)
+
+
 def test_handlers_choose_their_own_level(zoho: Sandbox, tmp_path: Path) -> None:
     """Where a configuration has several handlers, each shows what its own level allows."""
     file = tmp_path / "all.log"
