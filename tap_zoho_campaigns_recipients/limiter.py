@@ -530,8 +530,9 @@ class _RedisStore:
                 "rate_limit_store is a Redis URL, which needs a package that is not installed: "
                 f"install {_PROGRAM}[redis]"
             ) from None
-        # The last two are about the URL: a port that is no number, an option that there is not.
-        self._failures = (RedisError, OSError, ValueError, TypeError)
+        # The last four are about the URL: a port that is no number, an option that there is not,
+        # one that is not meant to be text, an encoding that nobody knows.
+        self._failures = (RedisError, OSError, ValueError, TypeError, AttributeError, LookupError)
         self._prefix = f"{_PROGRAM}:{{{account}}}"  # braces: all keys in one place of a cluster
         self._arguments = [window.calls, window.milliseconds, window.kept_milliseconds]
         with self._asking():

@@ -687,6 +687,8 @@ def assert_in_plain_words(error: StoreUnavailable, *words: str) -> None:
         f"redis://user:{PASSWORD}#{PASSWORD}@127.0.0.1/0",
         f"redis://user:{PASSWORD}@{'x' * 70}.invalid/{PASSWORD}",
         f"rediss://:{PASSWORD}@127.0.0.1:1/0?unknown_option={PASSWORD}",
+        f"redis://:{PASSWORD}@127.0.0.1:1/0?retry={PASSWORD}",
+        f"redis://:{PASSWORD}@127.0.0.1:1/0?encoding={PASSWORD}",
     ],
 )
 def test_redis_out_of_reach(url: str) -> None:
