@@ -152,6 +152,9 @@ class LineWriter(GenericSingerWriter[bytes, Message]):
         if not self._lines:
             return
         self.written_bytes += len(self._lines)
+        if sys.stdout is None:  # closed by whoever started the process
+            self._lines.clear()
+            raise Ended("There is no standard output to write to", 1)
         descriptor = _descriptor(sys.stdout)
         if descriptor is None:
             sys.stdout.write(self._lines.decode())

@@ -430,3 +430,12 @@ def test_full_disk(zoho: Sandbox, tmp_path: Path) -> None:
         code = subprocess.run(words, stdout=full, stderr=log, check=False, timeout=60).returncode
     assert code == 1
     assert log_of(tmp_path)[-1].endswith("The output takes no more: No space left on device")
+
+
+def test_no_output(small: Sandbox, tmp_path: Path) -> None:
+    """So does a run that was started with its standard output closed."""
+    words = ["sh", "-c", 'exec "$@" >&-', "sh", *command(settings(small), tmp_path)]
+    with (tmp_path / "log").open("w") as log:
+        code = subprocess.run(words, stderr=log, check=False, timeout=60).returncode
+    assert code == 1
+    assert log_of(tmp_path)[-1].endswith("There is no standard output to write to")
