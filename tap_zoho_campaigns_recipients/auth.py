@@ -13,6 +13,7 @@ from http import HTTPStatus
 
 from tap_zoho_campaigns_recipients.errors import TokenRefused, TransportFailed, quoted
 from tap_zoho_campaigns_recipients.logs import add_secrets
+from tap_zoho_campaigns_recipients.transport import retry_after_seconds
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ if t.TYPE_CHECKING:
     from tap_zoho_campaigns_recipients.clock import Clock
     from tap_zoho_campaigns_recipients.errors import TapError
     from tap_zoho_campaigns_recipients.settings import Settings
-    from tap_zoho_campaigns_recipients.transport import Transport
+    from tap_zoho_campaigns_recipients.transport import Response, Transport
 
 EXPIRY_MARGIN_SECONDS = 120
 """A token is renewed this long before Zoho would refuse it, or after half its life."""
@@ -197,12 +198,12 @@ def request_token(
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise _unreadable(host, response.status, "no JSON")
+        raise _unreadable(host, response, "no JSON")
     token = answer.get("access_token")
     # Anything else than printable ASCII cannot stand in a header.
     if isinstance(token, str) and token.isascii() and token.isprintable() and token:
         return answer
-    raise _refusal(host, answer, response.status)
+    raise _refusal(host, answer, response)
 
 
 def lifetime_seconds(answer: dict[str, t.Any]) -> float:
@@ -234,12 +235,12 @@ _TOO_MANY = (
 """Zoho gives ten tokens in ten minutes; seen live: it takes up to half an hour to calm down."""
 
 
-def _refusal(host: str, answer: dict[str, t.Any], status: int) -> TapError:
+def _refusal(host: str, answer: dict[str, t.Any], response: Response) -> TapError:
     """Say what an answer without a token means."""
     error = quoted(str(answer.get("error") or ""))
     description = quoted(str(answer.get("error_description") or ""))
-    if not error or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _unreadable(host, status, "neither token nor refusal")
+    if not error or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _unreadable(host, response, "neither token nor refusal")
     says = f'The accounts server {host} answered "{error}"'
     if error in _REFUSALS:
         return TokenRefused(says, _REFUSALS[error], error)
@@ -251,8 +252,9 @@ def _refusal(host: str, answer: dict[str, t.Any], status: int) -> TapError:
     return TokenRefused(says, meaning, error)
 
 
-def _unreadable(host: str, status: int, what: str) -> TapError:
+def _unreadable(host: str, response: Response, what: str) -> TapError:
     """Say what an answer means that is none of Zoho's."""
+    status = response.status
     says = f"The accounts server {host} answered HTTP {status} with {what}"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return TokenRefused(says, _TOO_MANY, TOO_MANY_TOKENS)
@@ -260,11 +262,12 @@ def _unreadable(host: str, status: int, what: str) -> TapError:
         status in {HTTPStatus.OK, HTTPStatus.REQUEST_TIMEOUT}
         or status >= HTTPStatus.INTERNAL_SERVER_ERROR
     ):
-        return _no_answer(says)
+        return _no_answer(says, retry_after_seconds(response.retry_after, response.date))
     return TokenRefused(says, "check accounts_url and data_center")
 
 
-def _no_answer(says: str) -> TransportFailed:
+def _no_answer(says: str, retry_after: float | None = None) -> TransportFailed:
     error = TransportFailed(says)
+    error.retry_after_seconds = retry_after
     error.advice = "Check the network and accounts_url, or run again later"
     return error

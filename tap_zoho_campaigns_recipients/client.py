@@ -298,7 +298,7 @@ class Client:
     def _retry(self, what: str, error: TapError, tries: int) -> None:
         """Wait before another try: longer each time, and not in step with other processes."""
         wait = self._settings.retry_wait * 2 ** (tries - 1) * random.uniform(1, 1.25)  # noqa: S311
-        if isinstance(error, Transient) and error.retry_after_seconds is not None:
+        if isinstance(error, Transient | TransportFailed) and error.retry_after_seconds is not None:
             longest = max(LONGEST_RETRY_WAIT_SECONDS, self._settings.rate_limit_lock_wait)
             wait = max(wait, min(error.retry_after_seconds, longest))
         wait = min(wait, LONGEST_WAIT_SECONDS)

@@ -217,6 +217,9 @@ class TransportFailed(TapError):
 
     advice = "Check the network and api_url, or run again later"
 
+    retry_after_seconds: float | None = None
+    """What `Retry-After` says, where the accounts server answered that it cannot."""
+
 
 class TokenRefused(TapError):
     """The accounts server gives no access token, and says why.

@@ -254,12 +254,12 @@ def _epoch(date: str | None) -> float | None:
         return None
 
 
-def retry_after_seconds(header: str | None, now: float) -> float | None:
+def retry_after_seconds(header: str | None, now: float | None) -> float | None:
     """Read a `Retry-After` header: seconds, or a date.
 
     Args:
         header: The header's text, if it was there.
-        now: Epoch seconds by the server's own clock.
+        now: Epoch seconds by the server's own clock; None where it did not say.
     """
     if header is None:
         return None
@@ -267,4 +267,4 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
     if number.isascii() and number.isdigit():
         return float(number[:9])
     moment = _epoch(header)
-    return None if moment is None else max(moment - now, 0.0)
+    return None if moment is None or now is None else max(moment - now, 0.0)

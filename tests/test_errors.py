@@ -762,11 +762,14 @@ def test_xml_with_trouble(zoho: Sandbox, clock: FakeClock) -> None:
     assert len(clock.slept) == 2
 
 
+@pytest.mark.parametrize("endpoint", [RECIPIENTS, LISTING, "token"])
 @pytest.mark.parametrize("header", ["40", "Mon, 21 Sep 2026 14:14:00 GMT"])
-def test_retry_after_of_a_failed_request(zoho: Sandbox, clock: FakeClock, header: str) -> None:
+def test_retry_after_of_a_failed_request(
+    zoho: Sandbox, clock: FakeClock, header: str, endpoint: str
+) -> None:
     """`Retry-After` is obeyed, in seconds or as a date, where it is longer than the own wait."""
     assert clock.now == 1_790_000_000.0  # Mon, 21 Sep 2026 14:13:20 GMT
-    zoho.faults.add("body", endpoint=RECIPIENTS, status=503, headers={"Retry-After": header})
+    zoho.faults.add("body", endpoint=endpoint, status=503, headers={"Retry-After": header})
     outcome = run_sent(zoho, clock)
     assert outcome.error is None
     assert clock.slept == [40.0]
