@@ -155,6 +155,8 @@ _LONGEST_WORDS_CHARACTERS: t.Final = 1_000
 _MOST_WORDS: t.Final = 200
 _LONGEST_TOTAL_DIGITS: t.Final = 18
 _DEEPEST_XML: t.Final = 50
+_MOST_JSON_OBJECTS: t.Final = 2_000_000
+"""An empty object takes thirty times the memory of its two bytes; no honest answer has so many."""
 _XML_LISTS: t.Final = frozenset({"contact", "report"})
 """Elements that are lists, be there one of them or many."""
 
@@ -322,8 +324,11 @@ def _json_document(body: bytes) -> object:
     """Parse JSON; an escaped NUL, which no database keeps in a text, becomes U+FFFD.
 
     Raises:
-        _UnreadableError: It is no JSON, holds invalid UTF-8, or is nested too deep.
+        _UnreadableError: It is no JSON, holds invalid UTF-8, is nested too deep, or holds more
+            objects and arrays than any list.
     """
+    if body.count(b"{") + body.count(b"[") > _MOST_JSON_OBJECTS:
+        raise _UnreadableError("more objects than any list has")
     if b"\\u0000" in body:
         body = _NUL_ESCAPE.sub(rb"\1\\ufffd", body)
     try:

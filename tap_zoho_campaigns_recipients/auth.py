@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import typing as t
+from contextlib import suppress
 from http import HTTPStatus
 
 from tap_zoho_campaigns_recipients.errors import TokenRefused, TransportFailed, quoted
@@ -25,6 +26,9 @@ if t.TYPE_CHECKING:
 
 EXPIRY_MARGIN_SECONDS = 120
 """A token is renewed this long before Zoho would refuse it, or after half its life."""
+
+LONGEST_TOKEN_ANSWER_BYTES = 1_000_000
+"""An honest one has less than a thousand."""
 
 TOKEN_TRIES = 5
 """How often the accounts server is asked for one token, where no readable answer comes."""
@@ -193,10 +197,10 @@ def request_token(
         raise _no_answer(
             f"The accounts server {host} gave no token: {Exception.__str__(error)}"
         ) from None
-    try:
-        answer = json.loads(response.body)
-    except (ValueError, RecursionError):
-        answer = None
+    answer = None
+    if len(response.body) <= LONGEST_TOKEN_ANSWER_BYTES:
+        with suppress(ValueError, RecursionError):
+            answer = json.loads(response.body)
     if not isinstance(answer, dict):
         raise _unreadable(host, response, "no JSON")
     token = answer.get("access_token")

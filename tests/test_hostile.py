@@ -558,7 +558,8 @@ def test_memory(zoho: Sandbox, tmp_path: Path) -> None:
     def peak_kib(body: bytes | None, form: str) -> int:
         zoho.faults.clear()
         if body is not None:
-            answer(zoho, RECIPIENTS, body)
+            answer(zoho, TOKEN if form == "token" else RECIPIENTS, body)
+            form = "json" if form == "token" else form
         config = settings(zoho, retry_wait=0, response_format=form, campaign_keys=[KEY])
         words = command(config, tmp_path)
         words[1:3] = ["-c", MEASURED]
@@ -572,6 +573,8 @@ def test_memory(zoho: Sandbox, tmp_path: Path) -> None:
         (bomb(), "xml"),
         (b"[" * 8_000_000, "json"),
         (b'{"code":"0","list_of_details":[' + b"[]," * 1_000_000 + b"0]}", "json"),
+        (b'{"code":"0","list_of_details":[' + b"{}," * 7_000_000 + b"{}]}", "json"),
+        (b'{"access_token":"1","x":[' + b"{}," * 7_000_000 + b"0]}", "token"),
         (b"<response><code>0</code><x>" + b"x" * 8_000_000, "xml"),
     ):
         assert peak_kib(body, form) < usual + 200_000, body[:40]
