@@ -113,8 +113,8 @@ class Client:
         """Requests sent, by endpoint."""
         self.in_flight = 0
         """Of these, requests whose answer is awaited."""
-        self.waited_seconds = 0.0
-        """Time spent waiting for the limit, locks and retries, all threads together."""
+        self._waits: list[tuple[float, float]] = []
+        """When requests waited for the limit, locks and retries, without overlaps, in order."""
         self.clock_difference_seconds: float | None = None
         """The server's clock less the machine's, from the first `Date` header."""
 
@@ -159,6 +159,12 @@ class Client:
         """Requests sent, of all endpoints together."""
         with self._lock:
             return self.calls.total()
+
+    @property
+    def waited_seconds(self) -> float:
+        """How long any request was held back; several that waited side by side count once."""
+        with self._lock:
+            return sum(end - begin for begin, end in self._waits)
 
     def close(self) -> None:
         """End: threads that are under way say nothing any more, for the run has its last word."""
@@ -291,8 +297,8 @@ class Client:
             LockedBefore: Where another run met a lock that is longer than this one may wait.
         """
         waited = self.limiter.acquire(endpoint, partial(self._mention_lock, endpoint))
-        with self._lock:
-            self.waited_seconds += waited
+        if waited:
+            self._note_wait(waited)
         return waited > 0
 
     def _retry(self, what: str, error: TapError, tries: int) -> None:
@@ -305,8 +311,16 @@ class Client:
         text = "Trying %s again in %.1f s, try %d failed: %s"
         self._say(logging.INFO, text, what, wait, tries, error)
         self._clock.sleep(wait)
+        self._note_wait(wait)
+
+    def _note_wait(self, seconds: float) -> None:
+        """Take down a wait that has just ended, as one with those that went on beside it."""
         with self._lock:
-            self.waited_seconds += wait
+            end = self._clock.monotonic()
+            begin = end - seconds
+            while self._waits and self._waits[-1][1] >= begin:
+                begin = min(self._waits.pop()[0], begin)
+            self._waits.append((begin, end))
 
     def _locked(self, endpoint: Endpoint, error: Throttled, locks: int) -> None:
         """Have every request of the endpoint wait, here and in the account's other processes.

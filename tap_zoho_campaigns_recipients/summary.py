@@ -34,7 +34,7 @@ class Summary:
         Args:
             refused: Campaigns that Zoho refused, or that could not be read.
             calls: Requests sent, by endpoint.
-            waited_seconds: Time spent waiting, all threads together.
+            waited_seconds: How long requests were held back.
         """
         return (
             f"Run ended. Campaigns: {len(self.open)} open, {len(self.read)} read, "

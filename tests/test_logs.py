@@ -11,7 +11,7 @@ import pytest
 
 from documents import ROOT, code, read
 from sandbox import Sandbox, Switches, make_account
-from support import catalog, run_process, settings
+from support import RECIPIENTS, catalog, run_process, settings
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,18 @@ def test_the_log_is_the_story_that_the_readme_tells(zoho: Sandbox, tmp_path: Pat
     said = "\n".join(line.split(" | ")[-1] for line in log)
     assert re.sub(version, " v…", said) == re.sub(version, " v…", shown)
     assert all(re.match(r"[\d-]{10} [\d:,]{12} \| INFO +\| tap-zoho-", line) for line in log)
+
+
+def test_waits_side_by_side_count_once(tmp_path: Path) -> None:
+    """The summary says how long the run was held back, however many requests waited at a time."""
+    with Sandbox(make_account(8, 20)) as zoho:
+        zoho.faults.add("lock", endpoint=RECIPIENTS, seconds=3)
+        config = settings(zoho, rate_limit_lock_wait=3, max_parallel_requests=8)
+        outcome = run_process(config, tmp_path)
+    assert outcome.exit_code == 0, outcome.log
+    waited = re.search(r"Waited (\d+) s$", outcome.log[-1])
+    assert waited
+    assert 3 <= int(waited[1]) <= 5
 
 
 def test_less_of_the_story(zoho: Sandbox, tmp_path: Path) -> None:
