@@ -417,3 +417,36 @@ def test_csv_files_hold_every_record(messages: bytes, expected: Lists, tmp_path:
         assert by_key({name: row[name] or None for name in texts} for row in rows) == [
             {name: record[name] for name in texts} for record in records
         ], stream
+
+
+@pytest.mark.parametrize("loader", ["target-jsonl", "target-csv"])
+def test_files_of_two_runs(loader: str, tmp_path: Path) -> None:
+    """With the names that meltano.yml gives the files, they keep what both runs brought.
+
+    The latest row of each key is the one that a database would hold.
+    """
+    config: dict[str, t.Any] = {"destination_path": str(tmp_path), "do_timestamp_file": False}
+    if loader == "target-csv":
+        names = "{stream_name}-{timestamp}.csv"
+        config = {"output_path": str(tmp_path), "file_naming_scheme": names}
+    with Sandbox(account()) as zoho:
+        messages = run_tap_process(settings(zoho), tmp_path)
+        load(loader, config, tmp_path, messages)
+        before = true_lists(zoho)
+        big = sent_campaigns(zoho)[0]
+        *_, someone = sorted(addresses(before["unopened_contacts"], big))
+        zoho.account.open(big, someone)
+        state = t.cast("dict[str, t.Any]", last_state(messages))
+        load(loader, config, tmp_path, run_tap_process(settings(zoho), tmp_path, state))
+        now = true_lists(zoho)
+    texts = ("campaign_key", "contact_email", "contact_id", "sent_date", "note", "first_name")
+    for stream, records in once_or_now(before, now).items():
+        rows: list[Record] = []
+        for path in sorted(tmp_path.glob(f"{stream}*")):
+            with path.open(newline="", encoding="utf-8") as file:
+                rows += csv.DictReader(file) if path.suffix == ".csv" else map(json.loads, file)
+        latest = {(row["campaign_key"], row["contact_email"]): row for row in rows}
+        kept = ({name: row[name] or None for name in texts} for row in latest.values())
+        assert by_key(kept) == [{name: record[name] for name in texts} for record in records]
+        if stream == "opened_contacts":
+            assert len(rows) > len(latest)
