@@ -125,13 +125,19 @@ def test_runs_read_what_is_new_and_a_full_refresh_reads_all(
 def test_select_chooses_streams(
     project: Project, zoho: Sandbox, own: dict[str, str], tmp_path: Path
 ) -> None:
-    """After `meltano select` of one stream, only that list is asked for."""
+    """After `meltano select` of one stream only its list is asked for, after `--clear` the rest."""
     mine = new_project(tmp_path)
     (tmp_path / ".meltano").symlink_to(project.folder / ".meltano")
     mine.succeed("select", TAP, "opened_contacts", "*", **own)
     mine.succeed(*RUN, **own)
     assert {call.action for call in zoho.requests if call.action} == {"openedcontacts"}
     assert sorted(path.stem for path in tmp_path.glob("*.jsonl")) == ["opened_contacts"]
+
+    zoho.reset_log()
+    mine.succeed("select", "--clear", TAP, **own)
+    mine.succeed(*RUN, **own)
+    rest = set(RECIPIENT_ACTIONS.values()) - {"openedcontacts"}
+    assert {call.action for call in zoho.requests if call.action} == rest
 
 
 @pytest.mark.parametrize("place", ["environment", ".env"])
