@@ -50,6 +50,8 @@ class PageLengths:
     """Rows to ask for, with `range`."""
     longest: dict[int, int] = field(default_factory=dict)
     """The longest page seen, by rows asked for: shorter than asked where the server has a cap."""
+    capped: set[int] = field(default_factory=set)
+    """Rows asked for where a list was seen to go on behind a page that was shorter."""
 
     def __post_init__(self) -> None:
         """Leave room for the shared row."""
@@ -142,6 +144,9 @@ class Reading(t.Generic[T]):
         is_last = not self._last and first_rows < self.lengths.longest.get(self.lengths.asked, 0)
         if page_rows <= 1 or is_last or self.expected is None or self._back_step:
             return [self.index]
+        if page_rows < self.lengths.asked and self.lengths.asked not in self.lengths.capped:
+            # A server with a cap, or a list that is shorter than expected: the next page tells.
+            most = min(most, 1 if self._last else 2)
         step = page_rows - 1
         return [self.index, *range(self.index + step, self.expected, step)[: most - 1]]
 
@@ -173,6 +178,8 @@ class Reading(t.Generic[T]):
         rows = self.rows
         new = self._new(page)
         has_news = self.rows > rows
+        if has_news and rows and len(self._last) < asked:
+            self.lengths.capped.add(asked)
         self._notice_same(page)
         self.done = self._ends(asked, page, has_news=has_news) or not (
             self._may_go_on(has_news=has_news)

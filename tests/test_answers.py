@@ -653,11 +653,18 @@ def test_no_list_of_rows(endpoint: Endpoint, name: str, rows: t.Any) -> None:
     assert type(failure({"code": "0", name: rows}, endpoint)) is BadAnswer
 
 
-@pytest.mark.parametrize("contacts", ["text", "<contact>text</contact>", "<contact/><contact/>"])
+@pytest.mark.parametrize("contacts", ["text", "<contact>text</contact>"])
 def test_no_list_of_rows_in_xml(contacts: str) -> None:
     """The same holds in XML."""
     body = f"<response><code>0</code><contacts>{contacts}</contacts></response>".encode()
     assert type(failure(body, response_format="xml")) is BadAnswer
+
+
+def test_empty_rows_in_xml() -> None:
+    """An element without anything in it is a row without values."""
+    body = b"<response><code>0</code><contacts><contact/><contact></contact></contacts></response>"
+    answer = read(body, response_format="xml")
+    assert (answer.rows, answer.unreadable_rows) == ([{}, {}], 0)
 
 
 def test_unreadable_rows() -> None:

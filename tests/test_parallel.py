@@ -93,6 +93,31 @@ def test_large_list_among_small_ones(parallel: int) -> None:
         assert seconds < 0.02 * (zoho.calls() / parallel) * 1.5 + 1
 
 
+def test_pages_behind_a_slow_answer() -> None:
+    """While a page of one list is waited for, others get further than their first one."""
+    account = make_account(6, 100)
+    *others, first = account.campaigns  # the oldest one is read first
+    with Sandbox(account) as zoho:
+        second_pages: set[str | None] = set()
+        got_further = threading.Event()
+
+        def dawdle(logged: Logged) -> None:
+            if logged.endpoint != RECIPIENTS or logged.fromindex == 1:
+                return
+            if logged.campaign_key == first:
+                assert got_further.wait(10)
+                return
+            second_pages.add(logged.campaign_key)
+            if len(second_pages) == 2:
+                got_further.set()
+
+        zoho.before_request = dawdle
+        outcome = run(zoho, 4, streams=["sent_contacts"], page_size=50)
+        assert got_further.is_set()
+        assert len(rows(outcome)) == len(set(rows(outcome))) == 6 * 100
+        assert second_pages == set(others)
+
+
 @pytest.mark.parametrize("parallel", [2, 8, 16])
 def test_order_and_calls(parallel: int) -> None:
     """The records come in the same order whatever is in flight, for next to the same calls."""

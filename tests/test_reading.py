@@ -459,6 +459,30 @@ def test_requests_ahead() -> None:
     assert reading.ahead(9) == [10, 19, 28]
 
 
+def test_requests_ahead_before_the_first_page_is_taken() -> None:
+    """The first page tells the next ones when it has come, be it taken or not; a short one none."""
+    lengths = PageLengths(10)
+    reading: Reading[t.Any] = Reading(lengths, expected=40)
+    assert reading.ahead(4) == [1]
+    assert reading.ahead(4, 10) == [1, 10, 19, 28]
+    lengths.observe(10, 10)
+    assert reading.ahead(4, 10) == [1, 10, 19, 28]
+    assert reading.ahead(4, 9) == [1]
+
+
+def test_requests_ahead_of_short_pages() -> None:
+    """Behind a short page one more is asked for, until a list went on behind such a page."""
+    zoho = Zoho([row(number) for number in range(20)], 6)
+    lengths = PageLengths(10)
+    reading: Reading[t.Any] = Reading(lengths, expected=30)
+    assert reading.ahead(4, 6) == [1, 6]
+    reading.feed(10, zoho.page(1, 10))
+    assert reading.ahead(4) == [6]
+    reading.feed(10, zoho.page(6, 10))
+    assert reading.ahead(4) == [11, 16, 21, 26]
+    assert Reading[t.Any](lengths, expected=30).ahead(4, 6) == [1, 6, 11, 16]
+
+
 def test_no_requests_ahead_without_a_count() -> None:
     """Without a count only the next page is asked for, and none once a list has ended."""
     reading, zoho = first_page()
