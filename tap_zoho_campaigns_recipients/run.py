@@ -93,7 +93,9 @@ class Run:
         self._parallel = settings.max_parallel_requests
         self._source = self._jobs()
         self._jobs_ahead: deque[Job] = deque()
-        self._jobs_done = self._jobs_in_all = 0
+        self.lists = 0
+        """How many lists and reports are open, of all streams together."""
+        self._lists_done = 0
         self._warned: set[str] = set()
         self._alone: dict[str, int] = {}
 
@@ -124,14 +126,14 @@ class Run:
             summary = self.summary
             keys = summary.open if discovery.is_unread(campaign) else summary.closed
             keys.add(campaign.key)
-        self._jobs_in_all = sum(
+        self.lists = sum(
             not plan.is_finished(campaign) for plan in self.plans for campaign in self.campaigns
         )
 
     @property
     def share_done(self) -> float:
-        """How much of the run is done: lists and reports, of all that were open; above 0 to 1."""
-        return max(self._jobs_done, 1) / max(self._jobs_in_all, self._jobs_done, 1)
+        """How much of the run is done, by the number of lists: above 0 to 1."""
+        return max(self._lists_done, 1) / max(self.lists, self._lists_done, 1)
 
     # Reading
 
@@ -151,7 +153,7 @@ class Run:
                     yield from records
                 elif not head.is_done:
                     self._receive()
-            self._jobs_done += 1
+            self._lists_done += 1
             head.finish()
             self._jobs_ahead.popleft()
 
@@ -172,7 +174,7 @@ class Run:
                 return head
             if self.plans.index(head.plan) > self.plans.index(plan):
                 return None
-            self._jobs_done += 1
+            self._lists_done += 1
             self._jobs_ahead.popleft().drop()
         return None
 
@@ -201,7 +203,7 @@ class Run:
             self._send(job.wanted(min(job.pages + free, room)))
             if job.is_done:
                 # It has nothing to deliver: its list did not change, or its campaign is left out.
-                self._jobs_done += 1
+                self._lists_done += 1
                 del self._jobs_ahead[position]
             else:
                 room -= max(job.pages, 1)

@@ -183,6 +183,7 @@ class ZohoStream(Stream):
 
     def _write_state_message(self) -> None:
         """Write the tap's state, when the SDK says that what came before it is safe."""
+        self._tap.message_writer.flush()
         self._tap.write_state()
 
 

@@ -56,14 +56,16 @@ if t.TYPE_CHECKING:
 
     from tap_zoho_campaigns_recipients.streams import ZohoStream
 
-STATE_SHARE = 150
-"""A STATE goes out with every list as long as all of them together are likely to be less than this
-part of the run's output, …"""
+STATE_SHARE = 22
+"""A STATE goes out with a list where all of them, with the one at the end, are certain to be less
+than this part of the run's output, …"""
+EARLY_STATE_SHARE = 150
+"""… or where all until now are likely to be less than this part, …"""
 LIST_BYTES = 300
-"""What a list takes in it, about."""
-STATE_SECONDS = 60
+"""(a list takes so much in it, about) …"""
+STATE_SECONDS = 10
 STATE_BYTES_PER_SECOND = 20_000
-"""… and when the last one is so old; a large one must be older."""
+"""… or where the last one is so old; a large one must be older."""
 
 
 class TapZohoCampaignsRecipients(Tap):
@@ -197,10 +199,13 @@ class TapZohoCampaignsRecipients(Tap):
             return True
         writer, run = self.message_writer, self._run
         new_bytes = writer.last_state_bytes + self._lists_since_state * LIST_BYTES
-        output_bytes = writer.written_bytes / run.share_done
+        state_bytes = writer.state_bytes + new_bytes
+        last_bytes = max(run.lists * LIST_BYTES, new_bytes)
         age_seconds = self.clock.monotonic() - self._state_at
-        return (writer.state_bytes + new_bytes) * STATE_SHARE <= output_bytes or age_seconds >= max(
-            STATE_SECONDS, new_bytes / STATE_BYTES_PER_SECOND
+        return (
+            (state_bytes + last_bytes) * STATE_SHARE <= writer.written_bytes
+            or state_bytes * EARLY_STATE_SHARE <= writer.written_bytes / run.share_done
+            or age_seconds >= max(STATE_SECONDS, new_bytes / STATE_BYTES_PER_SECOND)
         )
 
     def _state_value(self, *, is_last: bool = False) -> dict[str, t.Any]:

@@ -65,7 +65,7 @@ MATERIALS = {
 
 def account() -> Account:
     """Three campaigns with unusual contacts among theirs, an A/B test, and a tiny one."""
-    account = make_account(2, [260, 40], spacing_days=30)
+    account = make_account(2, [260, 140], spacing_days=30)
     make_campaign(account, "A/B", recipients=30, type="abtesting", days_ago=9)
     make_campaign(account, "Tiny", recipients=3, opened=1, hard=0, soft=0, days_ago=2)
     account.rows(next(iter(account.campaigns)), "sentcontacts")  # makes the contacts
@@ -350,7 +350,7 @@ def test_a_killed_run_is_made_good_by_the_next(
     """
     with Sandbox(account()) as zoho:
         config = settings(zoho, max_parallel_requests=1)
-        with killed_at(whole_run_calls // 2, zoho) as victims:
+        with killed_at(whole_run_calls * 5 // 6, zoho) as victims:
             tap = subprocess.Popen(
                 command(config, tmp_path), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
@@ -373,7 +373,7 @@ def test_a_killed_run_is_made_good_by_the_next(
         load_into(warehouse, tmp_path, run_tap_process(settings(zoho), tmp_path, state))
         if not everything:
             assert state is not None
-            assert 0 < zoho.calls(RECIPIENTS) <= whole_run_calls * 3 // 4
+            assert 0 < zoho.calls(RECIPIENTS) <= whole_run_calls // 2
         now = true_lists(zoho)
 
     assert loaded_lists(warehouse) == now
