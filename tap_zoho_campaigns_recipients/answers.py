@@ -327,7 +327,8 @@ def _json_document(body: bytes) -> object:
         _UnreadableError: It is no JSON, holds invalid UTF-8, is nested too deep, or holds more
             objects and arrays than any list.
     """
-    if body.count(b"{") + body.count(b"[") > _MOST_JSON_OBJECTS:
+    is_large = len(body) > 2 * _MOST_JSON_OBJECTS
+    if is_large and body.count(b"{") + body.count(b"[") > _MOST_JSON_OBJECTS:
         raise _UnreadableError("more objects than any list has")
     if b"\\u0000" in body:
         body = _NUL_ESCAPE.sub(rb"\1\\ufffd", body)

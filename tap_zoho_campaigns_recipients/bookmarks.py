@@ -114,6 +114,7 @@ class Finished:
         """Whether a campaign is among them."""
         return mark in self.named or (
             sent_ms is not None
+            and bool(self.ranges)
             and mark not in self.without
             and any(
                 (low is None or low <= sent_ms) and sent_ms <= high for low, high in self.ranges

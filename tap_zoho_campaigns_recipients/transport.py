@@ -35,6 +35,9 @@ if t.TYPE_CHECKING:
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A page of 1000 recipients is about a megabyte; no honest answer comes near this."""
 
+BUFFER_BYTES = 32 * 1024
+"""Headers, and a page of a few dozen rows, come in one piece."""
+
 CHUNK_BYTES = 256 * 1024
 """So much is taken out of a connection at once, if it is there."""
 
@@ -199,7 +202,7 @@ class _TimelyResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *arguments: t.Any, **options: t.Any) -> None:  # noqa: ANN401 - handed on
         super().__init__(sock, *arguments, **options)
-        self.fp = io.BufferedReader(_Timely(self.fp.detach(), sock))
+        self.fp = io.BufferedReader(_Timely(self.fp.detach(), sock), BUFFER_BYTES)
 
 
 class _Timely(io.RawIOBase):
