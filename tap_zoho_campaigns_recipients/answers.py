@@ -143,7 +143,8 @@ _OUTCOME_OF_STATUS: t.Final[dict[int, type[ZohoError]]] = {
     408: Transient,
     429: Throttled,
 }
-"""What an HTTP status means whatever the body; from 500 on all are `Transient`."""
+"""What an HTTP status means whatever the body; from 500 on all are `Transient`, but for a body that
+speaks of a lock: no gateway's way to say so is known."""
 
 _SUCCESS_CODES: t.Final = frozenset({"0", "200"})
 _ERROR_STATUSES: t.Final = frozenset({"error", "failure", "failed"})
@@ -421,8 +422,10 @@ def _outcome(
     endpoint: Endpoint, status: int, envelope: _Envelope
 ) -> type[ZohoError] | t.Literal[_Empty.EMPTY]:
     """Decide what an answer means that is no success."""
-    if status in _OUTCOME_OF_STATUS or status >= _HTTP_SERVER_ERROR:
-        return _OUTCOME_OF_STATUS.get(status, Transient)
+    if status in _OUTCOME_OF_STATUS:
+        return _OUTCOME_OF_STATUS[status]
+    if status >= _HTTP_SERVER_ERROR:
+        return Throttled if envelope.speaks_of_lock() else Transient
     for where in (endpoint, ANYWHERE):
         if (where, envelope.code) in OUTCOMES:
             return OUTCOMES[where, envelope.code]

@@ -115,7 +115,7 @@ class ReportJob(Job):
 
     def receive(self, call: Call, answer: Answer | None, error: TapError | None) -> None:
         """Hand on the report."""
-        self._run.reports.receive(call.job.campaign, answer, error)
+        self._run.receive_report(call.job.campaign, answer, error)
 
     def take(self) -> Iterable[Record] | None:
         """Return the record."""
@@ -256,7 +256,7 @@ class ListJob(Job):
         """
         run = self._run
         if call.endpoint is Endpoint.REPORT:
-            run.reports.receive(self.campaign, answer, error)
+            run.receive_report(self.campaign, answer, error)
             return
         is_wanted = self._under_way.get(call.index) is call
         if is_wanted:

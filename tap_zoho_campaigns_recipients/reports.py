@@ -34,6 +34,11 @@ class Reports:
         self._under_way = 0
         self._none_in_a_row = 0
 
+    @property
+    def known(self) -> int:
+        """How many campaigns have a report."""
+        return len(self._counts)
+
     def is_known(self, campaign: Campaign) -> bool:
         """Whether there is nothing to wait for: a report, or certainty that none will come."""
         key = campaign.key

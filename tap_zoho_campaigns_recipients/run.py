@@ -29,6 +29,7 @@ if t.TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from tap_zoho_campaigns_recipients.answers import Answer
     from tap_zoho_campaigns_recipients.campaigns import Campaign
     from tap_zoho_campaigns_recipients.client import Client
     from tap_zoho_campaigns_recipients.clock import Clock
@@ -94,8 +95,8 @@ class Run:
         self._source = self._jobs()
         self._jobs_ahead: deque[Job] = deque()
         self.lists = 0
-        """How many lists and reports are open, of all streams together."""
-        self._lists_done = 0
+        """How many lists are open, of all streams together."""
+        self._expected_rows = 0.0
         self._warned: set[str] = set()
         self._alone: dict[str, int] = {}
 
@@ -127,13 +128,32 @@ class Run:
             keys = summary.open if discovery.is_unread(campaign) else summary.closed
             keys.add(campaign.key)
         self.lists = sum(
-            not plan.is_finished(campaign) for plan in self.plans for campaign in self.campaigns
+            not plan.is_finished(campaign)
+            for plan in self.plans
+            if plan.action
+            for campaign in self.campaigns
         )
 
     @property
-    def share_done(self) -> float:
-        """How much of the run is done, by the number of lists: above 0 to 1."""
-        return max(self._lists_done, 1) / max(self.lists, self._lists_done, 1)
+    def expected_rows(self) -> float:
+        """How many recipients are in lists that were never read, going by the reports there are.
+
+        Of a list that was read before nobody knows whether it will be again.
+        """
+        return self._expected_rows * len(self.campaigns) / max(self.reports.known, 1)
+
+    def receive_report(
+        self, campaign: Campaign, answer: Answer | None, error: TapError | None
+    ) -> None:
+        """Hand on a campaign's report, and take note of what it tells of the run's output."""
+        self.reports.receive(campaign, answer, error)
+        counts = self.reports.counts(campaign) or {}
+        self._expected_rows += sum(
+            counts.get(plan.count or "", 0)
+            for plan in self.plans
+            if not plan.is_finished(campaign)
+            and not (plan.state and campaign.key in plan.state.partitions)
+        )
 
     # Reading
 
@@ -153,7 +173,6 @@ class Run:
                     yield from records
                 elif not head.is_done:
                     self._receive()
-            self._lists_done += 1
             head.finish()
             self._jobs_ahead.popleft()
 
@@ -174,7 +193,6 @@ class Run:
                 return head
             if self.plans.index(head.plan) > self.plans.index(plan):
                 return None
-            self._lists_done += 1
             self._jobs_ahead.popleft().drop()
         return None
 
@@ -203,7 +221,6 @@ class Run:
             self._send(job.wanted(min(job.pages + free, room)))
             if job.is_done:
                 # It has nothing to deliver: its list did not change, or its campaign is left out.
-                self._lists_done += 1
                 del self._jobs_ahead[position]
             else:
                 room -= max(job.pages, 1)

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import logging
 import os
 import signal
-import sys
 import typing as t
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-from dotenv import dotenv_values
 from singer_sdk import Tap
 from singer_sdk.exceptions import ConfigValidationError, MappingError
 from singer_sdk.helpers._classproperty import classproperty
@@ -27,7 +22,15 @@ from tap_zoho_campaigns_recipients import bookmarks
 from tap_zoho_campaigns_recipients.auth import credentials
 from tap_zoho_campaigns_recipients.client import Client
 from tap_zoho_campaigns_recipients.clock import Clock
+from tap_zoho_campaigns_recipients.ends import Ended, closed_on_error, expected_errors
 from tap_zoho_campaigns_recipients.errors import TapError, quoted
+from tap_zoho_campaigns_recipients.files import (
+    choose_methods,
+    config_file_problem,
+    dot_env,
+    is_catalog,
+    json_object,
+)
 from tap_zoho_campaigns_recipients.limiter import Limiter
 from tap_zoho_campaigns_recipients.logs import keep_sdk_for_debug, keep_secrets_out
 from tap_zoho_campaigns_recipients.parallel import Workers
@@ -46,26 +49,25 @@ from tap_zoho_campaigns_recipients.settings import (
 from tap_zoho_campaigns_recipients.streams import STREAMS, BatchNotWritten, PlannedStream
 from tap_zoho_campaigns_recipients.summary import Summary
 from tap_zoho_campaigns_recipients.transport import Transport
-from tap_zoho_campaigns_recipients.writer import Ended, LineWriter
+from tap_zoho_campaigns_recipients.writer import LineWriter
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
     from types import FrameType
 
     from singer_sdk.plugin_base import _ConfigInput
 
     from tap_zoho_campaigns_recipients.streams import ZohoStream
 
-STATE_SHARE = 22
-"""A STATE goes out with a list where all of them, with the one at the end, are certain to be less
-than this part of the run's output, …"""
-EARLY_STATE_SHARE = 150
-"""… or where all until now are likely to be less than this part, …"""
+STATE_SHARE = 28
+"""A STATE goes out after so many lists that all of them together are likely to be less than this
+part of the run's output: with every list where lists are long …"""
 LIST_BYTES = 300
-"""(a list takes so much in it, about) …"""
+ROW_BYTES = 900
+"""(a list takes about so much in a STATE, a row in the output) …"""
 STATE_SECONDS = 10
 STATE_BYTES_PER_SECOND = 20_000
-"""… or where the last one is so old; a large one must be older."""
+"""… and where the last one is so old; a large one must be older."""
 
 
 class TapZohoCampaignsRecipients(Tap):
@@ -120,7 +122,7 @@ class TapZohoCampaignsRecipients(Tap):
         """
         schema = cls.config_jsonschema
         cls.append_builtin_config(schema)
-        file = _dot_env(Path.cwd() / ".env")
+        file = dot_env(Path.cwd() / ".env")
         values: dict[str, t.Any] = {}
         for name, text in environment_values(
             list(schema["properties"]), cls._env_var_prefix, {**file, **os.environ}
@@ -198,14 +200,14 @@ class TapZohoCampaignsRecipients(Tap):
         if self._run is None:
             return True
         writer, run = self.message_writer, self._run
-        new_bytes = writer.last_state_bytes + self._lists_since_state * LIST_BYTES
-        state_bytes = writer.state_bytes + new_bytes
-        last_bytes = max(run.lists * LIST_BYTES, new_bytes)
+        last_bytes = run.lists * LIST_BYTES
+        output_bytes = max(writer.written_bytes, run.expected_rows * ROW_BYTES)
+        # States grow from nothing to the last one: so many take half of its bytes each.
+        most_states = 2 * (output_bytes / STATE_SHARE / max(last_bytes, 1) - 1)
         age_seconds = self.clock.monotonic() - self._state_at
-        return (
-            (state_bytes + last_bytes) * STATE_SHARE <= writer.written_bytes
-            or state_bytes * EARLY_STATE_SHARE <= writer.written_bytes / run.share_done
-            or age_seconds >= max(STATE_SECONDS, new_bytes / STATE_BYTES_PER_SECOND)
+        new_bytes = writer.last_state_bytes + self._lists_since_state * LIST_BYTES
+        return self._lists_since_state * most_states >= run.lists or age_seconds >= max(
+            STATE_SECONDS, new_bytes / STATE_BYTES_PER_SECOND
         )
 
     def _state_value(self, *, is_last: bool = False) -> dict[str, t.Any]:
@@ -397,7 +399,7 @@ class TapZohoCampaignsRecipients(Tap):
     ) -> _ConfigInput:
         """Read the configuration files; say in a line where one cannot be read."""
         for path in value:
-            if path != "ENV" and (problem := _config_file_problem(Path(path))):
+            if path != "ENV" and (problem := config_file_problem(Path(path))):
                 msg = f"The configuration file {path} {problem}"
                 raise click.ClickException(msg)
         return super().cb_config(ctx, param, value)
@@ -405,13 +407,13 @@ class TapZohoCampaignsRecipients(Tap):
     @classmethod
     def cb_discover(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: FBT001 - the SDK's own
         """Write the catalog; say in a line where `.env` cannot be read."""
-        with _expected_errors(cls.logger), _closed_on_error(ctx):
+        with expected_errors(cls.logger), closed_on_error(ctx):
             super().cb_discover(ctx, param, value)
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
         """Test the connection, in words instead of a record of each stream."""
-        with _expected_errors(cls.logger), _closed_on_error(ctx):
+        with expected_errors(cls.logger), closed_on_error(ctx):
             if value != CliTestOptionValue.All.value:
                 super().cb_test(ctx, param, value)
                 return
@@ -431,147 +433,14 @@ class TapZohoCampaignsRecipients(Tap):
         catalog: t.IO[str] | None = None,
     ) -> None:
         """Run the tap; an expected failure is one line and an exit code."""
-        with _expected_errors(cls.logger):
+        with expected_errors(cls.logger):
             super().invoke(
                 about=about,
                 about_format=about_format,
                 config=config,
-                state=_json_object(state, "state"),
-                catalog=_json_object(catalog, "catalog", _is_catalog, _choose_methods),
+                state=json_object(state, "state"),
+                catalog=json_object(catalog, "catalog", is_catalog, choose_methods),
             )
-
-
-@contextmanager
-def _closed_on_error(ctx: click.Context) -> Iterator[None]:
-    """Close what click has opened, a catalog say: it does so only where it ends the program."""
-    try:
-        yield
-    except BaseException:
-        ctx.close()
-        raise
-
-
-class _expected_errors:  # noqa: N801 - used as a function is
-    """Turn an expected failure into a line of the log and an exit code."""
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        """Say what went wrong."""
-        if isinstance(error, ConfigValidationError):
-            for line in error.errors:
-                self._logger.error(line)
-            sys.exit(1)
-        if isinstance(error, TapError):
-            self._logger.error("%s", error)
-            sys.exit(1)
-        if isinstance(error, Ended):
-            self._logger.error("%s", error)
-            sys.exit(error.exit_code)
-        # Of them click knows the end: of a reader who has seen enough of --about, too.
-        of_click = (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError)
-        if isinstance(error, Exception) and not isinstance(error, of_click):
-            # A mistake of ours: through the logger, which keeps secrets out of its trace too.
-            self._logger.error("This should not happen, please report it", exc_info=error)
-            sys.exit(1)
-
-
-def _dot_env(path: Path) -> dict[str, str]:
-    """Return the variables of a `.env` file; none where there is no such file.
-
-    Raises:
-        TapError: Where it cannot be read.
-    """
-    try:
-        return {name: text or "" for name, text in dotenv_values(path).items()}
-    except OSError as error:
-        problem = f"cannot be read: {error.strerror}"
-    except UnicodeDecodeError:
-        problem = "is not text in UTF-8"
-    msg = f"The file {path} {problem}"
-    raise TapError(msg)
-
-
-def _config_file_problem(path: Path) -> str | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
-    except FileNotFoundError:
-        return "is not there"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    except (ValueError, RecursionError):
-        value = None
-    return None if isinstance(value, dict) else "is not a JSON object"
-
-
-def _refuse(constant: str) -> None:
-    msg = f"{constant} is no JSON"
-    raise ValueError(msg)
-
-
-def _json_object(
-    file: t.IO[str] | None,
-    what: str,
-    is_right: Callable[[dict[str, t.Any]], bool] = bool,
-    change: Callable[[dict[str, t.Any]], object] = bool,
-) -> t.IO[str] | None:
-    """Return a file that is certain to hold a JSON object, and what belongs into it.
-
-    Args:
-        file: As it was handed over.
-        what: What it should hold.
-        is_right: Whether it does.
-        change: Puts right what the SDK would not understand.
-
-    Raises:
-        TapError: Where it does not.
-    """
-    if file is None:
-        return None
-    problem, value = "is not a JSON object", None
-    with suppress(ValueError, RecursionError):
-        text = file.read()
-        if not text.strip():
-            problem = "is empty"
-        value = json.loads(text)
-    if not isinstance(value, dict):
-        msg = f"The {what} file {problem}: hand over another, or none"
-        raise TapError(msg)
-    if value and not is_right(value):
-        msg = f"The {what} file holds no {what}: hand over another, or none"
-        raise TapError(msg)
-    change(value)
-    return io.StringIO(json.dumps(value))
-
-
-def _choose_methods(catalog: dict[str, t.Any]) -> None:
-    """Have a `replication-method` in a stream's metadata count, where Singer has it.
-
-    The SDK looks at the stream's own `replication_method` alone, which discovery has filled in.
-    """
-    for stream in catalog.get("streams", []):
-        for each in stream.get("metadata", []):
-            if isinstance(each, dict) and not each.get("breadcrumb"):
-                chosen = (each.get("metadata") or {}).get("replication-method")
-                if isinstance(chosen, str):
-                    stream["replication_method"] = chosen
-
-
-def _is_catalog(value: dict[str, t.Any]) -> bool:
-    """Whether a file looks like what `--discover` writes, as far as the SDK relies on it."""
-    streams = value.get("streams")
-    return isinstance(streams, list) and all(
-        isinstance(stream, dict)
-        and isinstance(stream.get("tap_stream_id"), str)
-        and isinstance(stream.get("schema"), dict)
-        and isinstance(stream["schema"].get("properties"), dict)
-        and isinstance(stream.get("metadata", []), list)
-        for stream in streams
-    )
 
 
 def _account(settings: Settings) -> str:

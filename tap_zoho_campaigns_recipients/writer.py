@@ -23,6 +23,8 @@ import msgspec
 from singer_sdk.singerlib.encoding.base import GenericSingerWriter
 from singer_sdk.singerlib.messages import Message, RecordMessage, StateMessage
 
+from tap_zoho_campaigns_recipients.ends import Ended
+
 if sys.platform == "linux":
     import fcntl
     import termios
@@ -37,20 +39,6 @@ POLL_MILLISECONDS = 200
 READER_IS_GONE = "The reader of the output is gone"
 PATIENCE_SECONDS = 5.0
 """How long a run that is told to end waits for a reader that takes nothing."""
-
-
-class Ended(BaseException):
-    """The run was told to end from outside. Not an `Exception`: nothing may hold it up.
-
-    Args:
-        reason: For the log's last line.
-        exit_code: What the process returns.
-    """
-
-    def __init__(self, reason: str, exit_code: int) -> None:
-        """Keep both."""
-        super().__init__(reason)
-        self.exit_code = exit_code
 
 
 class LineWriter(GenericSingerWriter[bytes, Message]):

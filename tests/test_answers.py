@@ -447,10 +447,25 @@ def test_message(name: str) -> None:
     ],
 )
 def test_status_decides(status: int, kind: type[ZohoError], body: bytes) -> None:
-    """401, 408, 429 and 5xx mean the same whatever the body says."""
+    """401, 408 and 429 mean the same whatever the body says, 5xx unless it speaks of a lock."""
     error = failure(body, status=status)
     assert type(error) is kind
     assert ("code 6303" if b"6303" in body else f"HTTP {status}") in str(error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html><title>Too many requests</title></html>",
+        b'{"error":{"title":"URL_ROLLING_THROTTLES_LIMIT_EXCEEDED"}}',
+    ],
+)
+@pytest.mark.parametrize("status", [500, 503])
+def test_lock_with_a_server_error(status: int, body: bytes) -> None:
+    """A server error that speaks of a lock is one."""
+    error = failure(body, status=status)
+    assert type(error) is Throttled
+    assert f"HTTP {status}" in str(error)
 
 
 @pytest.mark.parametrize("body", [b"", b"<p>no</p>", b'{"code":"0","list_of_details":[]}', b"{}"])

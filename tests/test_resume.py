@@ -9,6 +9,7 @@ import signal
 import subprocess
 import typing as t
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 
@@ -147,23 +148,39 @@ def finished_lists(account: Account, state: dict[str, t.Any] | None) -> set[tupl
     }
 
 
-def test_states_go_out_often_and_are_little() -> None:
-    """A kill costs few calls, for a STATE goes out with every few lists at the least.
+@pytest.mark.parametrize(
+    ("campaigns", "recipients", "fewest"),
+    [(10, 40, 1), (12, 400, 18), (60, 300, 12), (3, 4000, 25)],
+)
+def test_states_are_little(campaigns: int, recipients: int, fewest: int) -> None:
+    """All STATEs together are less than a twentieth of the output, and go out all along the run.
 
-    All of them together are less than a twentieth of the output, be it large or small.
+    With every list where lists are long; the shorter they are, the fewer there are on the way.
     """
-    for account, fewest in (
-        (make_account(10, 20, newest_days_ago=61), 8),
-        (make_account(10, 40), 3),
-        (make_account(60, 300), 25),
-    ):
-        with Sandbox(account) as zoho:
-            outcome = run_tap(settings(zoho, page_size=100), streams=LISTS)
-        sizes = Counter[str]()
-        for message in outcome.messages:
-            sizes[message["type"]] += len(json.dumps(message))
-        assert sizes["STATE"] < sizes["RECORD"] / 20
-        assert len(outcome.states) >= fewest
+    with Sandbox(make_account(campaigns, recipients)) as zoho:
+        outcome = run_tap(settings(zoho), streams=LISTS)
+    sizes = Counter[str]()
+    places = []
+    for message in outcome.messages:
+        sizes[message["type"]] += len(json.dumps(message))
+        if message["type"] == "STATE":
+            places.append(sizes["RECORD"])
+    assert sizes["STATE"] < sizes["RECORD"] / 20
+    assert len(places) >= fewest
+    if fewest > 1:
+        longest = max(after - before for before, after in pairwise([0, *places]))
+        assert longest < sizes["RECORD"] / 2
+
+
+@pytest.mark.parametrize("campaigns", [3, 30])
+def test_states_of_a_slow_run(campaigns: int) -> None:
+    """However short the lists are, no more than ten seconds of a run are lost with it."""
+    clock = FakeClock()
+    with Sandbox(make_account(campaigns, 4, now=clock.now), clock=clock) as zoho:
+        zoho.before_request = lambda _: clock.sleep(2)
+        outcome = run_tap(settings(zoho, max_parallel_requests=1), streams=LISTS, clock=clock)
+        calls = zoho.calls(RECIPIENTS)
+    assert len(outcome.states) >= calls * 2 / (10 + 4)
 
 
 def test_interrupted_list(tmp_path: Path) -> None:
