@@ -171,6 +171,17 @@ def test_readme_has_every_stream_with_its_key() -> None:
     assert keys == KEYS
 
 
+def test_readme_quotes_the_measurements() -> None:
+    """What the README quotes of the measurements stands in their report, with date and machine."""
+    quoted = block(read("README.md"), "benchmarks").splitlines()
+    report = read("benchmarks/RESULTS.md").splitlines()
+    assert quoted[0].startswith("Written by `make bench` on ")
+    assert quoted[0] in report
+    tables = [line for line in quoted if line.startswith("|")]
+    assert len([line for line in tables if "this tap" in line]) >= 5
+    assert [line for line in tables if line not in report] == []
+
+
 def test_schemas_are_those_of_the_streams() -> None:
     """There is one schema file for each stream and no other."""
     assert sorted(SCHEMAS) == sorted(KEYS)
