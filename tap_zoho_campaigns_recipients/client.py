@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 import typing as t
-from collections import Counter
+from collections import Counter, deque
 from functools import partial
 
 from tap_zoho_campaigns_recipients.answers import Endpoint, read_answer
@@ -69,6 +69,9 @@ LONGEST_RETRY_WAIT_SECONDS = 120
 """A `Retry-After` of a server that has trouble of its own is obeyed for so long, or for
 `rate_limit_lock_wait`."""
 
+MOST_WAITS = 1_000
+"""No wait that is still going on has begun before so many others had ended."""
+
 LONGEST_WAIT_SECONDS = 86_400
 """No wait before a retry is longer, however large `retry_wait` is."""
 
@@ -113,8 +116,9 @@ class Client:
         """Requests sent, by endpoint."""
         self.in_flight = 0
         """Of these, requests whose answer is awaited."""
-        self._waits: list[tuple[float, float]] = []
-        """When requests waited for the limit, locks and retries, without overlaps, in order."""
+        self._waits: deque[tuple[float, float]] = deque()
+        """When requests waited for the limit, locks and retries: the latest, without overlaps."""
+        self._waited_before = 0.0
         self.clock_difference_seconds: float | None = None
         """The server's clock less the machine's, from the first `Date` header."""
 
@@ -164,7 +168,7 @@ class Client:
     def waited_seconds(self) -> float:
         """How long any request was held back; several that waited side by side count once."""
         with self._lock:
-            return sum(end - begin for begin, end in self._waits)
+            return self._waited_before + sum(end - begin for begin, end in self._waits)
 
     def close(self) -> None:
         """End: threads that are under way say nothing any more, for the run has its last word."""
@@ -321,6 +325,9 @@ class Client:
             while self._waits and self._waits[-1][1] >= begin:
                 begin = min(self._waits.pop()[0], begin)
             self._waits.append((begin, end))
+            if len(self._waits) > MOST_WAITS:
+                begin, end = self._waits.popleft()
+                self._waited_before += end - begin
 
     def _locked(self, endpoint: Endpoint, error: Throttled, locks: int) -> None:
         """Have every request of the endpoint wait, here and in the account's other processes.
