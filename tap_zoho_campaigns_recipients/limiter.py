@@ -32,6 +32,7 @@ import sqlite3
 import threading
 import uuid
 from bisect import bisect_left
+from collections import Counter
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,8 @@ _LONGEST_SLEEP_SECONDS = 60.0
 _STORE_TIMEOUT_SECONDS = 10.0
 _LARGEST_NUMBER = 2**62
 _CLEANED_EVERY = 32
-"""Old calls are thrown away with every so-manieth, which is cheaper than with each."""
+"""Old calls of an endpoint are thrown away with a run's first one and every so-manieth, which is
+cheaper than with each, and enough for many runs of few calls."""
 _UNREADABLE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 """What SQLite says of a file that is damaged, no database, or one with other tables."""
 
@@ -354,7 +356,7 @@ class _Database:
 
     def __init__(self, path: Path | str, window: _Window, clock: Clock) -> None:
         self._window, self._clock = window, clock
-        self._taken = 0
+        self._taken: Counter[str] = Counter()
         self._connection = sqlite3.connect(
             path, timeout=_STORE_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -383,10 +385,10 @@ class _Database:
             },
         )
         if taken.rowcount == 1:
-            self._taken += 1
-            if self._taken % _CLEANED_EVERY == 0:
+            if self._taken[endpoint] % _CLEANED_EVERY == 0:
                 with self._writing() as now:
                     self._clean(endpoint, now - self._window.kept_milliseconds)
+            self._taken[endpoint] += 1
             return 0.0
         with self._writing() as now:
             locked_seconds = self._locked_for(endpoint, now)

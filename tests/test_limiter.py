@@ -17,6 +17,7 @@ import time
 import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,6 +192,19 @@ def test_settings_have_no_upper_bound(store: str, redis_url: str) -> None:
     assert one.locked_for(ENDPOINT) > 10**8
     many.close()
     one.close()
+
+
+def test_file_of_many_short_runs(tmp_path: Path) -> None:
+    """The file does not grow with every run ever made, however few calls each of them makes."""
+    clock = SetClock()
+    for _ in range(100):
+        limit = limiter(clock, tmp_path, calls=480, period_seconds=300)
+        for endpoint in ["recentcampaigns", *[ENDPOINT] * 20]:
+            limit.acquire(endpoint)
+        limit.close()
+        clock.now += 3600
+    with closing(sqlite3.connect(the_file(tmp_path))) as file:
+        assert file.execute("SELECT count(*) FROM calls").fetchone()[0] < 3 * 21
 
 
 def test_end_of_the_run_ends_a_wait() -> None:
