@@ -95,7 +95,7 @@ class Run:
         self._source = self._jobs()
         self._jobs_ahead: deque[Job] = deque()
         self.lists = 0
-        """How many lists are open, of all streams together."""
+        """How many lists and reports are open, of all streams together."""
         self._expected_rows = 0.0
         self._warned: set[str] = set()
         self._alone: dict[str, int] = {}
@@ -128,10 +128,7 @@ class Run:
             keys = summary.open if discovery.is_unread(campaign) else summary.closed
             keys.add(campaign.key)
         self.lists = sum(
-            not plan.is_finished(campaign)
-            for plan in self.plans
-            if plan.action
-            for campaign in self.campaigns
+            not plan.is_finished(campaign) for plan in self.plans for campaign in self.campaigns
         )
 
     @property

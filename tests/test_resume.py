@@ -172,6 +172,20 @@ def test_states_are_little(campaigns: int, recipients: int, fewest: int) -> None
         assert longest < sizes["RECORD"] / 2
 
 
+@pytest.mark.parametrize("streams", [["campaign_reports"], ["sent_contacts", "campaign_reports"]])
+def test_states_are_little_beside_reports(streams: list[str]) -> None:
+    """Rows of reports are output like others: not each of them is followed by a STATE."""
+    with Sandbox(make_account(150, 60, spacing_days=0.1)) as zoho:
+        outcome = run_tap(settings(zoho), streams=streams)
+    sizes = Counter[str]()
+    for message in outcome.messages:
+        sizes[message["type"]] += len(json.dumps(message))
+    before_last = sizes["STATE"] - len(json.dumps(outcome.messages[-1]))
+    assert len(outcome.records["campaign_reports"]) == 150
+    assert len(outcome.state["bookmarks"]["campaign_reports"]["partitions"]) == 150
+    assert before_last < sizes["RECORD"] / 20
+
+
 @pytest.mark.parametrize("campaigns", [3, 30])
 def test_states_of_a_slow_run(campaigns: int) -> None:
     """However short the lists are, no more than ten seconds of a run are lost with it."""
