@@ -110,7 +110,8 @@ class Client:
         self._locks: Counter[Endpoint] = Counter()
         self._locks_in_a_row: Counter[Endpoint] = Counter()
         self._lock_mentioned_at: dict[Endpoint, float] = {}
-        self._final: TapError | None = None
+        self.final: TapError | None = None
+        """What ends the run: no request is sent any more, and each ends in this."""
         self._is_closed = False
         self.calls: Counter[Endpoint] = Counter()
         """Requests sent, by endpoint."""
@@ -150,11 +151,11 @@ class Client:
             except (ZohoError, BadAnswer, TransportFailed) as error:
                 error.where = error.where or _where(endpoint, parameters, error)
                 tries += 1
-                if error is self._final or not _is_worth_a_try(endpoint, error):
+                if error is self.final or not _is_worth_a_try(endpoint, error):
                     raise
                 if tries >= TRIES[endpoint]:
                     if endpoint not in DISPENSABLE:
-                        self._final = error
+                        self.final = self.final or error
                     raise
                 self._retry(endpoint, error, tries)
 
@@ -193,8 +194,8 @@ class Client:
             if self._limited(endpoint):
                 locks = self._known_locks(endpoint)
             token = self._credentials.token(self._retry)
-            if self._final is not None:
-                raise self._final
+            if self.final is not None:
+                raise self.final
             if missed is None:
                 as_form = self._form_works.get(endpoint, self._sends_form)
             try:
@@ -222,7 +223,7 @@ class Client:
     def _finally(self, error: TapError) -> TapError:
         """Return an error; where it ends the run, no request is sent any more."""
         if isinstance(error, Unauthorized | Throttled):
-            self._final = error
+            self.final = self.final or error
         return error
 
     def _may_be_elsewhere(self, endpoint: Endpoint, error: TapError, *, as_form: bool) -> bool:

@@ -160,6 +160,8 @@ class Requests:
             return done.ticket, done.result, None
         if not isinstance(done.error, TapError) or isinstance(done.error, ENDS_THE_RUN):
             raise done.error
+        if done.error is self.client.final:  # maybe another request's, which has not come yet
+            raise done.error
         return done.ticket, None, done.error
 
     def call(self, endpoint: Endpoint, parameters: dict[str, str]) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import subprocess
 import typing as t
@@ -25,6 +26,10 @@ from support import (
     run_tap,
     settings,
 )
+from tap_zoho_campaigns_recipients.answers import Endpoint
+from tap_zoho_campaigns_recipients.auth import credentials
+from tap_zoho_campaigns_recipients.client import Client
+from tap_zoho_campaigns_recipients.clock import Clock
 from tap_zoho_campaigns_recipients.errors import (
     BadAnswer,
     InsufficientPrivileges,
@@ -35,7 +40,11 @@ from tap_zoho_campaigns_recipients.errors import (
     TransportFailed,
     Unauthorized,
 )
-from tap_zoho_campaigns_recipients.limiter import StoreUnavailable
+from tap_zoho_campaigns_recipients.limiter import Limiter, StoreUnavailable
+from tap_zoho_campaigns_recipients.parallel import Requests, Workers
+from tap_zoho_campaigns_recipients.settings import Settings
+from tap_zoho_campaigns_recipients.tap import TapZohoCampaignsRecipients
+from tap_zoho_campaigns_recipients.transport import Transport
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -1028,3 +1037,33 @@ def test_store_out_of_reach(zoho: Sandbox, clock: FakeClock) -> None:
     assert zoho.requests == []
     assert outcome.messages == [{"type": "STATE", "value": state}]
     assert outcome.log[-1].startswith("INFO Run ended. Campaigns: 0 open")
+
+
+def test_report_beside_the_end() -> None:
+    """What ends the run is no missing report, also where a report's request is the first to tell.
+
+    Else a campaign past its window would be closed without its last report.
+    """
+    with Sandbox(make_account(1, 5)) as zoho:
+        zoho.faults.add("502", endpoint=RECIPIENTS, times=5)
+        tap = TapZohoCampaignsRecipients(config=settings(zoho, retry_wait=0))
+        config = Settings.from_config(tap.config, "test")
+        clock, logger = Clock(), logging.getLogger(__name__)
+        transport = Transport(user_agent="test", timeout_seconds=10)
+        limiter = Limiter(
+            store="memory", account="test", calls=100, period_seconds=1, clock=clock, logger=logger
+        )
+        tokens = credentials(config, transport, clock)
+        client = Client(config, tokens, transport, limiter, clock, logger)
+        workers = Workers(1)
+        requests = Requests(client, workers, lambda: None)
+        parameters = {"campaignkey": next(iter(zoho.account.campaigns))}
+        with pytest.raises(Transient) as ending:
+            client.call(Endpoint.RECIPIENTS, {**parameters, "action": "sentcontacts"})
+        requests.send(None, Endpoint.REPORT, parameters)
+        with pytest.raises(Transient) as told:
+            requests.next()
+        assert told.value is ending.value
+        assert zoho.calls(REPORT) == 0
+        workers.close()
+        limiter.close()
