@@ -279,6 +279,16 @@ def test_whitespace_stays() -> None:
     ]
 
 
+def test_long_text_in_xml() -> None:
+    """A long text is one text, however many pieces the parser hands it over in."""
+    text = "a& " * 50_000
+    body = (
+        f'<response><code>0</code><contacts><contact><fl val="note">{escape(text)}</fl></contact>'
+        "</contacts></response>"
+    )
+    assert read(body.encode(), response_format="xml").rows == [{"note": text}]
+
+
 names = st.text(st.characters(categories=["L", "N", "P", "Zs"]), min_size=1, max_size=12)
 texts = st.text(st.characters(categories=["L", "M", "N", "P", "S", "Zs"]))
 
@@ -565,6 +575,7 @@ def test_rows_do_not_lock() -> None:
     assert type(error) is UnexpectedCode
     cut = dump({"code": "0", "list_of_details": [row]})[:-4]
     assert type(failure(cut)) is BadAnswer
+    assert type(failure(b"\n " + cut)) is BadAnswer
     assert type(failure(b"<response><contacts><contact>Too many requests")) is BadAnswer
 
 
@@ -638,6 +649,16 @@ def test_unreadable(body: bytes, says: str, response_format: ResponseFormat) -> 
     assert "\n" not in str(error)
 
 
+def test_more_objects_than_any_list_has() -> None:
+    """Two million objects and arrays are read; one more, of either kind, is refused unread."""
+    inside = b"{}," * 999_999 + b"[]," * 999_998
+    answer = read(b'{"code":"0","x":[' + inside + b"[]]}", REPORT)
+    assert len(answer.document["x"]) == 1_999_998
+    for more in (b"[]", b"{}"):
+        error = failure(b'{"code":"0","x":[' + inside + b"[]," + more + b"]}", REPORT)
+        assert str(error).startswith("campaignreports answered with more objects than any list has")
+
+
 WRONG_TYPES: list[t.Any] = [True, [], ["0"], {}, {"code": "0"}]
 
 
@@ -648,7 +669,9 @@ def test_wrong_types_around_the_rows(name: str, value: t.Any) -> None:
     envelope = {"code": "0", "status": "success", "list_of_details": [{"contactid": "1"}]}
     if name == "Code":
         del envelope["code"]
-    assert type(failure(envelope | {name: value})) is BadAnswer
+    error = failure(envelope | {name: value})
+    assert type(error) is BadAnswer
+    assert "answered with a code or status that is neither text nor a number." in str(error)
 
 
 @pytest.mark.parametrize("value", [*WRONG_TYPES, 3, None])
@@ -665,7 +688,9 @@ def test_wrong_type_of_message(value: t.Any) -> None:
 )
 def test_no_list_of_rows(endpoint: Endpoint, name: str, rows: t.Any) -> None:
     """What stands in place of the rows and holds none is no answer."""
-    assert type(failure({"code": "0", name: rows}, endpoint)) is BadAnswer
+    error = failure({"code": "0", name: rows}, endpoint)
+    assert type(error) is BadAnswer
+    assert str(error).startswith(f"{endpoint} answered with something else than rows in its list.")
 
 
 @pytest.mark.parametrize("contacts", ["text", "<contact>text</contact>"])
@@ -797,7 +822,7 @@ def test_code_that_is_hardly_a_number(code: float) -> None:
 
 def test_advice_on_an_http_status() -> None:
     """Only where nothing but an HTTP status tells what is wrong, the addresses may be."""
-    assert "Check api_url and data_center" in str(failure(b"{", status=404))
+    assert str(failure(b"{", status=404)).endswith("HTTP 404. Check api_url and data_center")
     for status, body in ((404, b'{"code":"13"}'), (200, b'{"code":"13"}'), (500, b"{")):
         assert "Check api_url" not in str(failure(body, status=status))
 

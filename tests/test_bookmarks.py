@@ -150,6 +150,8 @@ def test_range_over_open_campaigns(between: int, ranges: int) -> None:
         ([(2, 9), (None, 4)], [(None, 9)]),
         ([(30, 40), (1, 2)], [(1, 2), (30, 40)]),
         ([(30, 40), (None, -5)], [(None, -5), (30, 40)]),
+        ([(-9, -8), (None, 4)], [(None, 4)]),
+        ([(1, 2), (0, 9)], [(0, 9)]),
     ],
 )
 def test_ranges_that_overlap(
@@ -195,6 +197,12 @@ def test_adding(before: Finished, name: str, sent_ms: int | None) -> None:
         other = mark(f"campaign {number}")
         if other != name:
             assert after.has(other, NOW) == before.has(other, NOW)
+
+
+def test_exception_that_no_listing_shows() -> None:
+    """A campaign that was left out of a range stays so, also where a listing does not show it."""
+    state = Finished(((None, NOW),), frozenset({mark("refused")}))
+    assert state.compact([Listed(mark("other"), NOW)], until_ms=NOW) == state
 
 
 def test_forgetting() -> None:
@@ -395,7 +403,7 @@ broken: dict[str, t.Any] = {"bookmarks": {"opened_contacts": {"partitions": [{"c
         ({"bookmarks": {"opened_contacts": None}}, "is broken"),
         (
             {"bookmarks": {"contacts": {}}},
-            "not one of tap-zoho-campaigns-recipients: it has bookmarks of",
+            "not one of tap-zoho-campaigns-recipients: it has bookmarks of contacts. Hand over its",
         ),
         ({"users": {"since": 5}}, "not one of tap-zoho-campaigns-recipients: it has no bookmarks"),
     ],

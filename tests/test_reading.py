@@ -564,6 +564,19 @@ def test_halved_range_where_pages_share_many_rows() -> None:
     assert reading.unkeyed == 5
 
 
+def test_halved_range_behind_the_last_page() -> None:
+    """A page that holds nothing but the rows it was to share is the last, whatever was asked."""
+    nobody = row("nobody", key=None)
+    zoho = Zoho([row(0), row(1), row(2), nobody, nobody])
+    lengths = PageLengths(40)
+    reading: Reading[t.Any] = Reading(lengths)
+    items = reading.feed(40, zoho.page(1, 40))
+    lengths.halve(40)
+    items += read(zoho, reading)
+    assert items == [0, 1, 2]
+    assert zoho.calls == [(1, 40), (3, 20)]
+
+
 def test_page_with_a_key_in_its_second_row() -> None:
     """That row may be the second one of a page, and is not the first: so each page goes on."""
     nobody = row("nobody", key=None)
@@ -631,6 +644,19 @@ def test_going_back_from_a_cap() -> None:
     items += read(zoho, reading)
     assert [index for index, _ in zoho.calls[3:6]] == [28, 19, 28]
     assert items == list(range(60))
+
+
+def test_going_back_right_after_a_halving() -> None:
+    """Of a range that no page has come of yet, a step back is as long as what is asked for."""
+    zoho = Zoho([row(number) for number in range(100)])
+    lengths = PageLengths(40)
+    reading: Reading[t.Any] = Reading(lengths)
+    items = reading.feed(40, zoho.page(1, 40))
+    assert lengths.halve(40)
+    zoho.rows.clear()
+    items += read(zoho, reading)
+    assert zoho.calls[1:] == [(40, 20), (21, 20), (1, 20)]
+    assert items == list(range(40))
 
 
 def test_going_back_with_the_smallest_range() -> None:

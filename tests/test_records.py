@@ -16,6 +16,7 @@ from tap_zoho_campaigns_recipients.moments import iso_from_ms, ms_from_value
 from tap_zoho_campaigns_recipients.records import (
     SPELLINGS,
     RecordMaker,
+    _plans,
     integer_from_value,
 )
 
@@ -25,6 +26,12 @@ SCHEMAS = {
 }
 US_SKEW_MS = 28_800_000
 DEEP = 100_000
+
+
+@pytest.fixture(autouse=True)
+def no_plans() -> None:
+    """Have each test make its plans anew: make mutants could not tell else which ones need them."""
+    _plans.cache_clear()
 
 
 def maker(stream: str = "sent_contacts", **changed: t.Any) -> RecordMaker:
@@ -370,6 +377,14 @@ def test_identity() -> None:
             {"added_time": "b", "sentdate": "a"},
             {"sent_date": "a", "custom_fields": {"added_time": "b"}},
         ),
+        (
+            {"firstname": "B", "contactfn": "A", "lastname": "D", "contactln": "C"},
+            {
+                "first_name": "A",
+                "last_name": "C",
+                "custom_fields": {"firstname": "B", "lastname": "D"},
+            },
+        ),
         # The spelling in the right case goes before one in another.
         ({"CITY": "b", "city": "a"}, {"city": "a", "custom_fields": {"CITY": "b"}}),
         ({"CITY": "b", "city": None}, {"city": "b"}),
@@ -530,6 +545,8 @@ def test_integer_from_value() -> None:
     """A whole number has up to 18 digits, as text or as a number."""
     assert integer_from_value("+" + "9" * 18) == integer_from_value(10**18 - 1) == 10**18 - 1
     assert integer_from_value("9" * 19) is integer_from_value(10**18) is None
+    assert integer_from_value("7.0") == integer_from_value(7.0) == 7
+    assert integer_from_value("7.5") is integer_from_value(7.5) is None
 
 
 def test_sent_time() -> None:
@@ -620,6 +637,32 @@ def test_wall_clock_at_the_ends() -> None:
         "sent_date": "31 Dec 9999, 11:59 PM",
         "sent_time_utc": "9999-12-31T23:59:00.000+00:00",
     }
+
+
+def test_true_times_at_the_ends() -> None:
+    """The first and the last millisecond of the years are times, the ones beyond are none."""
+    for skew_ms, ms, true in [
+        (5, -62135596799995, "0001-01-01T00:00:00.000+00:00"),
+        (6, -62135596799995, None),
+        (-5, 253402300799994, "9999-12-31T23:59:59.999+00:00"),
+        (-6, 253402300799994, None),
+    ]:
+        record = maker(skew_ms=skew_ms).make({"contactid": "1", "sent_time": ms})
+        assert record is not None
+        assert record["sent_time_utc"] == true
+
+
+def test_unread_values_are_counted() -> None:
+    """Each value that could not be read counts, in any number of rows."""
+    reader = maker("clicked_contacts")
+    for contact in ("1", "2", "3"):
+        reader.make({"contactid": contact, "sent_time": "soon", "clickcount": "many"})
+    assert reader.unread_values == {"sent_time": 3, "click_count": 3}
+
+    reader = maker(response_format="xml", account_timezone=ZoneInfo("UTC"))
+    for contact in ("1", "2", "3"):
+        reader.make({"contactid": contact, "added_time": "soon"})
+    assert reader.unread_values == {"sent_time": 3}
 
 
 def test_sent_time_in_xml() -> None:
