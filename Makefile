@@ -88,6 +88,15 @@ SECONDS ?= 600
 fuzz: .venvs/fuzz/$(READY) ## Fuzz the parsers of JSON and XML (SECONDS=600; Linux)
 	.venvs/fuzz/bin/python tests/fuzz.py $(SECONDS)
 
+.PHONY: mutants
+mutants: .venvs/mutants/$(READY) ## Change the code in many ways and show what no test notices (25 minutes)
+	rm -rf mutants
+	.venvs/mutants/bin/mutmut run
+	.venvs/mutants/bin/mutmut results
+	@.venvs/mutants/bin/mutmut results --all true | \
+	  sed -E 's/^ *[a-z_]+\.([a-z]+)\..*: (.*)/\1.py \2/' | sort | uniq -c
+	.venvs/mutants/bin/python tests/mutants.py
+
 .PHONY: lint
 lint: $(DEV) ## Check style and types
 	.venv/bin/python -m ruff check
@@ -140,8 +149,10 @@ lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 	  --output-file requirements/oldest.txt
 	$(COMPILE) --python-platform linux --constraint requirements/dev.txt pyproject.toml requirements/fuzz.in \
 	  --output-file requirements/fuzz.txt
+	$(COMPILE) --universal --constraint requirements/dev.txt pyproject.toml requirements/mutants.in \
+	  --output-file requirements/mutants.txt
 
 .PHONY: clean
 clean: ## Remove everything that the targets above made
-	rm -rf .venv .venvs .demo .fuzz .meltano dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venvs .demo .fuzz .meltano dist mutants .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -7,6 +7,7 @@ import shutil
 import typing as t
 
 import pytest
+from hypothesis import Phase, settings
 
 from documents import ROOT, code, read
 from project import TAP, new_project
@@ -21,6 +22,14 @@ if t.TYPE_CHECKING:
 
 # In the last months of a Python version the SDK says so on stderr, where tests count lines.
 os.environ["PYTHONWARNINGS"] = "ignore:Python 3."
+
+# For make mutants: the same examples in each run, and none looked for that is shorter.
+settings.register_profile(
+    "mutants",
+    database=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
 
 
 @pytest.fixture(scope="session")
