@@ -719,6 +719,8 @@ def test_no_click_count(value: t.Any) -> None:
             ["https://a.example/x,y:?z=1, 2", "HTTP://b.example", "mailto:c@d.example"],
         ),
         ("https://a.example", ["https://a.example"]),
+        ("HTTPS://a.example", ["HTTPS://a.example"]),
+        ('[null, "https://a.example"]', ["https://a.example"]),
         (
             ' ["https://a.example", "https://b.example", ""] ',
             ["https://a.example", "https://b.example"],
