@@ -376,6 +376,10 @@ class _Database:
             raise
 
     def take(self, endpoint: str) -> float:
+        if self._taken[endpoint] % _CLEANED_EVERY == 0:
+            # Before the call is counted, not between that and its being sent.
+            with self._writing() as now:
+                self._clean(endpoint, now - self._window.kept_milliseconds)
         taken = self._connection.execute(
             _TAKE,
             {
@@ -385,9 +389,6 @@ class _Database:
             },
         )
         if taken.rowcount == 1:
-            if self._taken[endpoint] % _CLEANED_EVERY == 0:
-                with self._writing() as now:
-                    self._clean(endpoint, now - self._window.kept_milliseconds)
             self._taken[endpoint] += 1
             return 0.0
         with self._writing() as now:

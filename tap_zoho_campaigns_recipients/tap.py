@@ -65,9 +65,9 @@ part of the run's output: with every list where lists are long …"""
 LIST_BYTES = 300
 ROW_BYTES = 900
 """(a list takes about so much in a STATE, a row in the output) …"""
-STATE_SECONDS = 10
-STATE_BYTES_PER_SECOND = 20_000
-"""… and where the last one is so old; a large one must be older."""
+FEWEST_SECONDS, MOST_SECONDS = 10, 300
+"""… and in a slow run after so many seconds: as many as keep these to such a part again, but no more
+than Zoho's limit is counted over."""
 
 
 class TapZohoCampaignsRecipients(Tap):
@@ -105,7 +105,7 @@ class TapZohoCampaignsRecipients(Tap):
         self._halves: bookmarks.Halves = {}
         self._state_is_new = False
         self._lists_since_state = 0
-        self._state_at = 0.0
+        self._state_at = self._began_at = 0.0
         super().__init__(**options)
         if LOG_CONFIG_VARIABLE not in os.environ and self.metrics_logger.level == logging.INFO:
             # They are for machines, which read structured logs; people have the summary.
@@ -204,10 +204,13 @@ class TapZohoCampaignsRecipients(Tap):
         output_bytes = max(writer.written_bytes, run.expected_rows * ROW_BYTES)
         # States grow from nothing to the last one: so many take half of its bytes each.
         most_states = 2 * (output_bytes / STATE_SHARE / max(last_bytes, 1) - 1)
-        age_seconds = self.clock.monotonic() - self._state_at
+        now = self.clock.monotonic()
         new_bytes = writer.last_state_bytes + self._lists_since_state * LIST_BYTES
-        return self._lists_since_state * most_states >= run.lists or age_seconds >= max(
-            STATE_SECONDS, new_bytes / STATE_BYTES_PER_SECOND
+        second_bytes = writer.written_bytes / max(now - self._began_at, 1)
+        worth_seconds = new_bytes * STATE_SHARE / max(second_bytes, 1)
+        return (
+            self._lists_since_state * most_states >= run.lists
+            or now - self._state_at >= min(max(FEWEST_SECONDS, worth_seconds), MOST_SECONDS)
         )
 
     def _state_value(self, *, is_last: bool = False) -> dict[str, t.Any]:
@@ -353,7 +356,7 @@ class TapZohoCampaignsRecipients(Tap):
             )
             return
         self.logger.info("Reading %s", ", ".join(stream.name for stream in selected))
-        self._state_at = self.clock.monotonic()
+        self._state_at = self._began_at = self.clock.monotonic()
         campaigns = self.run.campaigns
         self.logger.info("Found %d campaigns", len(campaigns))
         for stream in selected:
