@@ -66,8 +66,8 @@ LIST_BYTES = 300
 ROW_BYTES = 900
 """(a list takes about so much in a STATE, a row in the output) …"""
 FEWEST_SECONDS, MOST_SECONDS = 10, 300
-"""… and in a slow run after so many seconds: as many as keep these to such a part again, but no more
-than Zoho's limit is counted over."""
+"""… and in a slow run after so many seconds: as keeps these to such a part again, but no more than
+Zoho's limit is counted over."""
 
 
 class TapZohoCampaignsRecipients(Tap):
