@@ -208,9 +208,8 @@ class TapZohoCampaignsRecipients(Tap):
         new_bytes = writer.last_state_bytes + self._lists_since_state * LIST_BYTES
         second_bytes = writer.written_bytes / max(now - self._began_at, 1)
         worth_seconds = new_bytes * STATE_SHARE / max(second_bytes, 1)
-        return (
-            self._lists_since_state * most_states >= run.lists
-            or now - self._state_at >= min(max(FEWEST_SECONDS, worth_seconds), MOST_SECONDS)
+        return self._lists_since_state * most_states >= run.lists or now - self._state_at >= min(
+            max(FEWEST_SECONDS, worth_seconds), MOST_SECONDS
         )
 
     def _state_value(self, *, is_last: bool = False) -> dict[str, t.Any]:
