@@ -66,8 +66,8 @@ LIST_BYTES = 300
 ROW_BYTES = 900
 """(a list takes about so much in a STATE, a row in the output) …"""
 FEWEST_SECONDS, MOST_SECONDS = 10, 300
-"""… and in a slow run after so many seconds: as keeps these to such a part again, but no more than
-Zoho's limit is counted over."""
+"""… and in a slow run after so many seconds: as keeps these to a third of such a part, but no more
+than Zoho's limit is counted over."""
 
 
 class TapZohoCampaignsRecipients(Tap):
@@ -207,7 +207,7 @@ class TapZohoCampaignsRecipients(Tap):
         now = self.clock.monotonic()
         new_bytes = writer.last_state_bytes + self._lists_since_state * LIST_BYTES
         second_bytes = writer.written_bytes / max(now - self._began_at, 1)
-        worth_seconds = new_bytes * STATE_SHARE / max(second_bytes, 1)
+        worth_seconds = 3 * new_bytes * STATE_SHARE / max(second_bytes, 1)
         return self._lists_since_state * most_states >= run.lists or now - self._state_at >= min(
             max(FEWEST_SECONDS, worth_seconds), MOST_SECONDS
         )
