@@ -7,10 +7,14 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_NO_INPUT = 1
 
 # Each in an environment of its own: their pins clash with each other and with the tap's.
-PROGRAMS := meltano pgserver target-postgres target-jsonl target-csv
-# target-duckdb 0.8 does not run on Python 3.12 and later.
+PROGRAMS := meltano pgserver target-postgres target-jsonl target-csv target-stitch target-snowflake \
+  target-postgres-s3 moto
+# Which loader runs on which Python: docs/loaders.md.
+ifneq ($(filter $(VERSION),3.11 3.12),)
+PROGRAMS += pipelinewise-target-postgres target-s3
+endif
 ifeq ($(VERSION),3.11)
-PROGRAMS += target-duckdb
+PROGRAMS += target-duckdb target-bigquery
 endif
 
 # Set up anew when the interpreter changes: the version is part of the stamp's name.
@@ -37,9 +41,12 @@ $(DEV): .venv/.pinned-$(VERSION) pyproject.toml
 	@touch $@
 
 .venvs/%/$(READY): requirements/%.txt | python-version
-	$(PYTHON) -m venv --clear .venvs/$*
+	$(PYTHON) -m venv --clear $(VENV_OPTIONS) .venvs/$*
 	.venvs/$*/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
+
+# The pip of Python 3.11 before 3.11.8 does not find the hashes of packages that are wanted with an extra.
+.venvs/target-bigquery/$(READY): VENV_OPTIONS := --upgrade-deps
 
 .PHONY: dev
 dev: $(DEV) ## Set up .venv/ for development
@@ -55,19 +62,33 @@ demo-sql: .venvs/pgserver/$(READY) ## Query the demo's database: make demo-sql S
 	@$(DEMO) sql $(if $(SQL),"$$SQL")
 export SQL
 
+PLUGIN := plugins/extractors/tap-zoho-campaigns-recipients
+
+.PHONY: plugin
+plugin: ## Write a definition for `meltano add --from-ref` that installs the tap from this clone
+	sed 's|^pip_url: .*|pip_url: "'"'$(CURDIR)'"'"|' $(PLUGIN).yml > $(PLUGIN).local.yml
+	@echo 'meltano add tap-zoho-campaigns-recipients --from-ref "$(CURDIR)/$(PLUGIN).local.yml"'
+
+.PHONY: programs
+programs: $(PROGRAM_STAMPS) ## Set up the loaders and Meltano in .venvs/ (make --jobs=4 programs)
+
 .PHONY: test
 test: $(DEV) $(PROGRAM_STAMPS) ## Run every test (ARGS='-k word' for some)
 	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
 
+.PHONY: test-quick
+test-quick: $(DEV) ## Run the tests that need no loader and no Meltano (ARGS='-k word' for some)
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/loaders $(ARGS)
+
 # These are about other programs or the package as it is built; and the SDK's own tests do not run
 # in an SDK of then with pytest of today.
-OLDEST_LEFT_OUT := loaders meltano examples packaging sdk_suite
+OLDEST_LEFT_OUT := loaders documents/test_packaging.py command_line/test_sdk_suite.py
 
 .PHONY: test-oldest
 test-oldest: .venvs/oldest/$(READY) ## Run the tests with the oldest versions that pyproject.toml allows
 	.venvs/oldest/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	.venvs/oldest/bin/python -m pytest --numprocesses=2 --dist=loadgroup \
-	  $(OLDEST_LEFT_OUT:%=--ignore=tests/test_%.py) $(ARGS)
+	  $(OLDEST_LEFT_OUT:%=--ignore=tests/%) $(ARGS)
 
 .PHONY: coverage
 coverage: $(DEV) $(PROGRAM_STAMPS) ## Run every test and show which lines none of them reached
@@ -80,13 +101,25 @@ SEEDS ?= 500
 
 .PHONY: storm
 storm: $(DEV) ## Run the tap through random faults, checked against a model (SEEDS=500, ARGS='--seed 17' for one)
-	.venv/bin/python tests/storm.py $(SEEDS) $(ARGS)
+	PYTHONPATH=tests .venv/bin/python -m support.storm $(SEEDS) $(ARGS)
+
+HISTORIES ?= 500
+
+.PHONY: histories
+histories: $(DEV) ## Play months of an account, checked every night (HISTORIES=500, ARGS='--seed 17' for one)
+	PYTHONPATH=tests .venv/bin/python -m support.history $(HISTORIES) $(ARGS)
+
+ACCOUNTS ?= 1000
+
+.PHONY: probe-privacy
+probe-privacy: $(DEV) ## Probe accounts with planted values, and look for them in all that is written (ACCOUNTS=1000)
+	PYTHONPATH=tests .venv/bin/python -m support.planted $(ACCOUNTS) $(ARGS)
 
 SECONDS ?= 600
 
 .PHONY: fuzz
 fuzz: .venvs/fuzz/$(READY) ## Fuzz the parsers of JSON and XML (SECONDS=600; Linux)
-	.venvs/fuzz/bin/python tests/fuzz.py $(SECONDS)
+	PYTHONPATH=tests .venvs/fuzz/bin/python -m support.fuzz $(SECONDS)
 
 .PHONY: mutants
 mutants: .venvs/mutants/$(READY) ## Change the code in many ways and show what no test notices (20 minutes)
@@ -95,7 +128,7 @@ mutants: .venvs/mutants/$(READY) ## Change the code in many ways and show what n
 	.venvs/mutants/bin/mutmut results
 	@.venvs/mutants/bin/mutmut results --all true | \
 	  sed -E 's/^ *[a-z_]+\.([a-z]+)\..*: (.*)/\1.py \2/' | sort | uniq -c
-	.venvs/mutants/bin/python tests/mutants.py
+	PYTHONPATH=tests .venvs/mutants/bin/python -m support.mutants
 
 .PHONY: lint
 lint: $(DEV) ## Check style and types
@@ -139,7 +172,8 @@ COMPILE := .venvs/tools/bin/uv pip compile --quiet --upgrade --generate-hashes -
 .PHONY: lock
 lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
-	for name in meltano pgserver target-postgres target-jsonl target-csv tools bench-dlt bench-airbyte; do \
+	for name in meltano pgserver target-postgres target-jsonl target-csv target-stitch target-snowflake \
+	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto tools bench-dlt bench-airbyte; do \
 	  $(COMPILE) --universal requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
 	$(COMPILE) --python-platform linux requirements/target-duckdb.in --output-file requirements/target-duckdb.txt

@@ -26,7 +26,7 @@ same machine and never locks. *CPU* is user and system time of the whole process
 included. Figures are medians of {runs} runs in turns. The page size is 500. *Delivered* compares
 all rows with the sandbox's own account.
 
-- This tap reads all eleven streams, hence the campaigns' reports too, and counts calls in its file.
+- This tap reads the nine lists, the campaigns and their reports, and counts calls in its file.
 - dlt extracts to its own files, compressed by default; normalising and loading come on top. It is
   given a paginator that ends with a page that is not full: its own make another call for each list.
 - Airbyte's source is the manifest in [`peers/`](peers), with the concurrency level set.

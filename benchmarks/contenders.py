@@ -68,6 +68,7 @@ class Contender:
         in_flight: int,
         actions: tuple[str, ...] = ACTIONS,
         keeps_rows: bool = False,
+        page_size: int = PAGE_SIZE,
     ) -> Costs:
         """Run it once.
 
@@ -79,7 +80,7 @@ class Contender:
             order = Order(
                 url=server.url,
                 access_token=Account().access_token,
-                page_size=PAGE_SIZE,
+                page_size=page_size,
                 in_flight=in_flight,
                 actions=actions,
                 folder=folder,
@@ -171,7 +172,7 @@ class _Output:
 
 
 def _tap(response_format: str) -> Callable[[Order], list[str]]:
-    """Return what writes the tap's settings, and its catalog where not every list is wanted.
+    """Return what writes the tap's settings and its catalog.
 
     The limit is so high that it never holds anything up, but calls are counted all the same.
     """
@@ -190,15 +191,13 @@ def _tap(response_format: str) -> Callable[[Order], list[str]]:
         }
         config = _written(order, "config.json", settings)
         command = ["-m", TAP, "--config", config]
-        if order.actions == ACTIONS:
-            return command
         return [*command, "--catalog", _written(order, "catalog.json", _catalog(order, command))]
 
     return arguments
 
 
 def _catalog(order: Order, command: list[str]) -> Json:
-    """Select the streams of the lists alone."""
+    """Select the streams of the lists; with all of them, the campaigns and reports too."""
     discovered = subprocess.run(
         [sys.executable, *command, "--discover"],
         check=False,
@@ -212,7 +211,10 @@ def _catalog(order: Order, command: list[str]) -> Json:
         )
     catalog: Json = json.loads(discovered.stdout)
     for stream in catalog["streams"]:
-        is_wanted = ZOHO_NAMES.get(stream["tap_stream_id"]) in order.actions
+        name = stream["tap_stream_id"]
+        is_wanted = ZOHO_NAMES.get(name) in order.actions or (
+            order.actions == ACTIONS and name in {"campaigns", "campaign_reports"}
+        )
         for part in stream["metadata"]:
             if not part["breadcrumb"]:
                 part["metadata"]["selected"] = is_wanted

@@ -18,6 +18,7 @@ from benchmarks.contenders import (
     TAP_JSON,
     TAP_XML,
 )
+from benchmarks.month import month_of_calls
 from benchmarks.peers.order import ACTIONS, LISTING_PAGE_ROWS
 from benchmarks.server import serving
 from benchmarks.tables import Table, count, megabytes, number
@@ -50,7 +51,7 @@ class Entry:
     in_flight: int = DEFAULT_IN_FLIGHT
     actions: tuple[str, ...] = ACTIONS
     runs_once: bool = False
-    """Whether one run says it all: it waits for one answer after the other, or is far behind."""
+    """Whether one run says it all: it waits for one response after the other, or is far behind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def latency(runs: int, say: Say) -> Table:
     table = Table(
         "With a server's latency",
         "*Needed* are the pages of the listing and of the lists; the tap asks for each campaign's "
-        "report besides. Where a program waits for one answer after the other it is run once.",
+        "report besides. Where a program waits for one response after the other it is run once.",
         ("", "in flight", "wall s", "the tap with 1 = 1", "calls", "of them reports", "needed"),
     )
     for what, campaigns, recipients, seconds, actions in (
@@ -318,4 +319,5 @@ PARTS: dict[str, Callable[[int, Say], Table]] = {
     "latency": latency,
     "memory": memory,
     "scale": scale,
+    "month": month_of_calls,
 }

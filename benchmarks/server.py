@@ -43,7 +43,7 @@ class Server:
         self._ask("reset", {})
 
     def wait_before_answers(self, seconds: float) -> None:
-        """Have each answer wait so long."""
+        """Have each response wait so long."""
         self._ask("switches", {"latency_s": seconds})
 
     def calls(self) -> Counter[str]:

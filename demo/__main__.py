@@ -69,7 +69,7 @@ def demonstrate() -> int:
         "  make demo                         once more: only what changed is asked for\n"
         "  rm -rf .demo                      before it, to begin with an empty database\n"
         "\n"
-        "There is a table for each stream, eleven in all, in the schema zoho_campaigns."
+        "There is a table for each stream, in the schema zoho_campaigns."
     )
     return 0
 

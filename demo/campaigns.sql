@@ -1,6 +1,6 @@
 select
   coalesce(replace(left(c.campaign_name, 40), e'\n', ' '), '(without a name)')
-    || case when c.parent_campaign_key is null then '' else ' (test half)' end as campaign,
+    || case when c.parent_campaign_key is null then '' else ' (A/B variant)' end as campaign,
   coalesce(parent.sent_time_utc, c.sent_time_utc)::date as "sent on",
   (select count(*) from sent_contacts r where r.campaign_key = c.campaign_key) as sent,
   (select count(*) from opened_contacts r where r.campaign_key = c.campaign_key) as opened,

@@ -13,9 +13,9 @@ from sandbox.accounts import (
     make_contact,
     seed_account,
 )
-from sandbox.answers import epoch_ms, open_reports, wall_clock
 from sandbox.faults import KINDS, STORM_KINDS, Fault, Faults, Logged
 from sandbox.model import ACTIONS, PROFILE_FIELDS, Account, Campaign, Contact, Mail
+from sandbox.responses import epoch_ms, open_reports, wall_clock
 from sandbox.server import Clock, Sandbox
 from sandbox.switches import DOCUMENTED_LIMIT, POSITIONS, Limit, Moves, Switches
 

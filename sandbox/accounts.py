@@ -87,7 +87,7 @@ def make_campaign(  # noqa: PLR0913
     """Add a campaign whose lists have exactly these sizes (left out: a usual share of all).
 
     The recipients are the account's contacts from `first_contact` on, so campaigns share them. An
-    `abtesting` one gets two test halves of a tenth of its recipients each. A status other than
+    `abtesting` one gets two A/B variants of a tenth of its recipients each. A status other than
     `Sent` means that it was not sent. `attributes` are those of `Campaign`.
 
     Raises:
@@ -95,16 +95,16 @@ def make_campaign(  # noqa: PLR0913
     """
     number = next(account.numbers)
     key = key or campaign_key(f"campaign {number}")
-    moment = float(int(account.now()) - days_ago * DAY_S) if sent_at is None else sent_at
+    timestamp = float(int(account.now()) - days_ago * DAY_S) if sent_at is None else sent_at
     is_sent = status == "Sent"
-    attributes.setdefault("created_at", moment - 3 * 3600)
+    attributes.setdefault("created_at", timestamp - 3 * 3600)
     attributes.setdefault("zuid", account.zuid)
     campaign = Campaign(
         key=key,
         name=f"Newsletter {number}" if name is None else name,
         type=type,
         status=status,
-        sent_at=moment if is_sent else None,
+        sent_at=timestamp if is_sent else None,
         id=attributes.pop("id", f"1293333{number:012d}"),
         **attributes,
     )
@@ -136,11 +136,11 @@ def make_campaign(  # noqa: PLR0913
 
         campaign.plan = plan
         if type == "abtesting":
-            campaign.halves = _make_halves(account, campaign, recipients, first_contact)
+            campaign.variants = _make_variants(account, campaign, recipients, first_contact)
     return account.add(campaign)
 
 
-def _make_halves(
+def _make_variants(
     account: Account, parent: Campaign, recipients: int, first_contact: int
 ) -> tuple[Campaign, Campaign]:
     size = max(2, recipients // 10)
@@ -148,18 +148,18 @@ def _make_halves(
     first, second = (
         make_campaign(
             scratch,
-            f"{parent.name} ({half})",
+            f"{parent.name} ({variant})",
             recipients=size,
             opened=size // 2,
             clicked=size // 4,
             sent_at=(parent.sent_at or 0.0) - 4 * 3600,
-            key=campaign_key(f"{parent.key} {half}"),
+            key=campaign_key(f"{parent.key} {variant}"),
             first_contact=first_contact + recipients + offset,
             zuid=parent.zuid,
-            subject=f"{parent.subject} ({half})",
+            subject=f"{parent.subject} ({variant})",
             id=f"{parent.id}{offset}",
         )
-        for half, offset in (("A", 0), ("B", size))
+        for variant, offset in (("A", 0), ("B", size))
     )
     return first, second
 
@@ -224,8 +224,8 @@ def make_account(
     n * `spacing_days` ago.
     """
     account = Account()
-    moment = time.time() if now is None else now
-    account.now = lambda: moment
+    timestamp = time.time() if now is None else now
+    account.now = lambda: timestamp
     each = [recipients] if isinstance(recipients, int) else recipients
     for n in range(campaigns):
         make_campaign(
@@ -280,14 +280,14 @@ UNUSUAL_CONTACTS: tuple[dict[str, Any], ...] = (
 
 
 def demo_account(now: float | None = None) -> Account:
-    """Make an account as a real one looks, the same each time but for `now` (epoch seconds).
+    """Make an account as a real one looks, the same each time except for `now` (epoch seconds).
 
     Fourteen sent campaigns of 1 to 5 000 recipients (two of them A/B tests) over four years, two
     drafts, a scheduled and a stopped one; unusual names, custom fields, forgotten contacts.
     """
     account = Account()
-    moment = time.time() if now is None else now
-    account.now = lambda: moment
+    timestamp = time.time() if now is None else now
+    account.now = lambda: timestamp
     everyone = _pool(account, 5_300)
     for n, unusual in enumerate(UNUSUAL_CONTACTS):
         for name, value in unusual.items():
@@ -339,8 +339,8 @@ def load_account(name: str, now: float | None = None) -> Account:
     if isinstance(campaigns, int):
         return make_account(campaigns, now=now, **settings)
     account = Account(**settings)
-    moment = time.time() if now is None else now
-    account.now = lambda: moment
+    timestamp = time.time() if now is None else now
+    account.now = lambda: timestamp
     for campaign in campaigns:
         make_campaign(account, **campaign)
     account.now = time.time

@@ -4,21 +4,61 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sandbox.answers import Reply, dump
 from sandbox.model import ACTIONS
+from sandbox.responses import Reply, dump
 from sandbox.switches import Limit, Moves, Switches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
-    from sandbox.server import Sandbox
+    from sandbox.faults import Faults, Logged
+    from sandbox.model import Account
+    from sandbox.oauth import TokenOffice
 
 EVENTS = ("send", "open", "click", "bounce", "optout", "spam", "unsend", "remove")
 
 
-def answer(sandbox: Sandbox, method: str, path: str, query: dict[str, str], body: bytes) -> Reply:
+class Missing(LookupError):
+    """Something that a command needs was not given, or does not exist."""
+
+
+class Sandbox(Protocol):
+    """What these endpoints read and change."""
+
+    account: Account
+    switches: Switches
+    faults: Faults
+    requests: list[Logged]
+    peak_in_flight: int
+    tokens: TokenOffice
+
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Shuts out requests meanwhile."""
+
+    def time(self) -> float:
+        """Return the time in epoch seconds."""
+
+    def set_time(self, at: float) -> None:
+        """Set the clock."""
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forward."""
+
+    def reset_log(self) -> None:
+        """Forget the requests."""
+
+    def unlock(self) -> None:
+        """Unlock all endpoints."""
+
+    def lock_endpoint(self, endpoint: str, seconds: float) -> None:
+        """Lock an endpoint."""
+
+
+def respond(sandbox: Sandbox, method: str, path: str, query: dict[str, str], body: bytes) -> Reply:
     """Answer a request to the sandbox itself; what is wrong with it is said with HTTP 400."""
     name = path.removeprefix("/_sandbox/")
     command = (GET if method == "GET" else POST).get(name)
@@ -28,8 +68,10 @@ def answer(sandbox: Sandbox, method: str, path: str, query: dict[str, str], body
         wanted = json.loads(body) if body.strip() else dict(query)
         with sandbox.lock:
             return Reply(200, dump(command(sandbox, wanted)))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        return _refuse(repr(error))
+    except LookupError as error:
+        return _refuse(error.args[0] if isinstance(error, Missing) else f"there is no {error}")
+    except (ValueError, TypeError, AttributeError) as error:
+        return _refuse(str(error))
 
 
 def _refuse(message: str) -> Reply:
@@ -117,7 +159,12 @@ def _lock(sandbox: Sandbox, wanted: dict[str, Any]) -> object:
 def _event(kind: str) -> Callable[[Sandbox, dict[str, Any]], object]:
     def happen(sandbox: Sandbox, wanted: dict[str, Any]) -> object:
         details = dict(wanted)
+        for name in ("campaign_key", "email"):
+            if name not in details:
+                raise Missing(f"{kind} needs {name}, in JSON or in the query")
         key, email = details.pop("campaign_key"), details.pop("email")
+        if key not in sandbox.account.campaigns:
+            raise Missing(f"there is no campaign {key}: GET /_sandbox/campaigns lists them")
         getattr(sandbox.account, kind)(key, email, **details)
         return {}
 

@@ -1,22 +1,27 @@
-"""The endpoints: from a request's parameters and the account to an answer."""
+"""The endpoints: from a request's parameters and the account to a response."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sandbox.answers import Refused, Reply, Speller, dump, fl, xml_of, xml_reply
 from sandbox.model import ACTIONS
+from sandbox.responses import Refused, Reply, Speller, dump, fl, map_text, xml_of, xml_reply
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
-    from sandbox.answers import Format
     from sandbox.model import Account, Campaign, Contact, Refusal
+    from sandbox.responses import Format
     from sandbox.switches import Switches
 
 ALIASES = {"getcampaignreports": "campaignreports"}
+KNOWN_PARAMETERS = {
+    *("campaignkey", "action", "resfmt", "version", "fromindex", "range", "type"),
+    *("authtoken", "scope"),
+}
+"""What getcampaignrecipientsdata reads."""
 DEFAULT_RANGE = 20
 DEFAULT_LISTING_RANGE = 5
 STATUS_LABELS = {
@@ -117,7 +122,7 @@ class Page:
     echo: dict[str, int] | None
     """The range and fromindex that requestdetails shows."""
     habit: str
-    """What stands for the list: its `rows`, or `empty`, `null` or `absent` where it has none."""
+    """The list: its `rows`, or `empty`, `null` or `absent` if it has none."""
 
 
 def recipients(call: Call) -> Reply:
@@ -129,6 +134,11 @@ def recipients(call: Call) -> Reply:
     if campaign is None or campaign.sent_at is None:
         raise Refused("6002")
     _refuse(campaign.refusal)
+    timeline = call.switches.timeline if call.form == "xml" else call.switches.timeline_json
+    if "type" in call.params and timeline == "refused":
+        raise Refused("1002")
+    if call.switches.extra_parameter == "refused" and call.params.keys() - KNOWN_PARAMETERS:
+        raise Refused("1002")
     page = _cut_page(call, campaign, action)
     if call.form == "xml":
         body = xml_reply(_xml_page(call, page), call.uri, call.version)
@@ -141,12 +151,24 @@ def _cut_page(call: Call, campaign: Campaign, action: str) -> Page:
     asked = call.number("range", DEFAULT_RANGE)
     fromindex = call.number("fromindex", 1)
     if switches.range_error_above is not None and asked > switches.range_error_above:
-        raise Refused("6502")
+        if switches.range_error == "http_400":
+            _refuse(400)
+        raise Refused(switches.range_error)
     _move(call, campaign.key)
     served = asked if switches.range_cap is None else min(asked, switches.range_cap)
     start = 0 if switches.ignores_fromindex else fromindex - 1
     everyone = campaign.mail.view(action, switches.order, switches.duplicates_every)
     contacts = everyone[start : start + served]
+    if switches.ends_at is not None and start + 1 >= switches.ends_at:
+        contacts = []
+    if switches.page_bytes is not None:
+        contacts = _within(call, campaign, action, contacts)
+    if switches.hides_every:
+        contacts = [
+            contact
+            for place, contact in enumerate(contacts, start + 1)
+            if place % switches.hides_every
+        ]
     habit = "rows"
     if not contacts:
         habit = switches.past_end if everyone else switches.empty_list
@@ -161,6 +183,16 @@ def _cut_page(call: Call, campaign: Campaign, action: str) -> Page:
     return Page(campaign, action, contacts, echo, habit)
 
 
+def _within(call: Call, campaign: Campaign, action: str, contacts: list[Contact]) -> list[Contact]:
+    """Return as many contacts as have room in a page of limited size; one at least."""
+    room = call.switches.page_bytes or 0
+    for count, contact in enumerate(contacts):
+        room -= len(call.speller.json_rows([contact], campaign, action))
+        if room < 0:
+            return contacts[: max(count, 1)]
+    return contacts
+
+
 def _json_page(call: Call, page: Page) -> bytes:
     head: dict[str, Any] = {}
     if page.echo:
@@ -171,7 +203,10 @@ def _json_page(call: Call, page: Page) -> bytes:
     tail = {name: value for name, value in call.success().items() if name != "status"}
     if page.habit in {"null", "absent"}:
         return dump(head | ({"list_of_details": None} if page.habit == "null" else {}) | tail)
-    rows = call.speller.json_rows(page.contacts, page.campaign, page.action)
+    timeline = ""
+    if call.switches.timeline_json == "reports":
+        timeline = call.params.get("type", "")
+    rows = call.speller.json_rows(page.contacts, page.campaign, page.action, timeline)
     array = rows.encode(errors="surrogatepass")
     return b"".join((dump(head)[:-1], b',"list_of_details":[', array, b"],", dump(tail)[1:]))
 
@@ -192,7 +227,8 @@ def _xml_page(call: Call, page: Page) -> str:
     )
     parts.append(f"<campaign_details>{''.join(details)}</campaign_details>")
     if page.habit == "rows":
-        timeline = call.params.get("type", "")
+        is_honoured = call.switches.timeline == "xml"
+        timeline = call.params.get("type", "") if is_honoured else ""
         rows = call.speller.xml_rows(page.contacts, campaign, page.action, timeline)
         parts.append(f"<contacts>{rows}</contacts>")
     elif page.habit == "empty":
@@ -239,6 +275,7 @@ def listing(call: Call) -> Reply:
     rows = [call.speller.listing_row(c) for c in page]
     document["recent_campaigns"] = rows or (None if switches.listing_past_end == "null" else [])
     total = len(everything if switches.total_record_count == "all_campaigns" else view)
+    total += sum(c.is_hidden for c in call.account.campaigns.values())
     if switches.total_record_count != "absent":
         is_int = switches.total_record_count == "int"
         document["total_record_count"] = total if is_int else str(total)
@@ -247,7 +284,9 @@ def listing(call: Call) -> Reply:
 
 def _listed(account: Account, switches: Switches, *, descending: bool) -> list[Campaign]:
     campaigns = [
-        c for c in account.campaigns.values() if switches.ab_children_listed or c.parent_key is None
+        c
+        for c in account.campaigns.values()
+        if (switches.ab_children_listed or c.parent_key is None) and not c.is_hidden
     ]
     campaigns.sort(key=lambda c: (c.sent_at or c.created_at, c.key), reverse=descending)
     return campaigns
@@ -304,15 +343,19 @@ def _report_parts(call: Call, campaign: Campaign) -> dict[str, Any]:
     reach = {"total": number(opens), "emails": number(opens)} | dict.fromkeys(
         ("facebook", "twitter", "linkedin", "other", "gplus", "pinterest", "tumblr"), number(0)
     )
-    return {
+    parts: dict[str, Any] = {
         "campaign-reports": [call.speller.report_row(campaign, call.now)],
         "campaign-reach": [reach],
-        "campaign-by-loaction": {"United States of America": opens} if opens else {},
     }
+    if call.switches.locations != "absent":
+        places = {"United States of America": opens} if opens else {}
+        is_text = call.switches.locations == "map_text"
+        parts[call.switches.location_name] = map_text(places) if is_text else places
+    return parts
 
 
 def details(call: Call) -> Reply:
-    """getcampaigndetails: what a campaign is; the test halves of an A/B campaign are here."""
+    """getcampaigndetails: what a campaign is; the A/B variants of an A/B campaign are here."""
     campaign = call.account.campaigns.get(call.need("campaignkey"))
     if campaign is None:
         raise Refused("6301")
@@ -322,16 +365,17 @@ def details(call: Call) -> Reply:
     if campaign.sent_at is not None and asked_type == campaign.type:
         document |= _report_parts(call, campaign)
         agents = {"computer_percent": {"Windows": 3}, "mobile_percent": {"iPhone": 2}}
-        document["useragentstats"] = agents
+        if call.switches.useragentstats == "counts":
+            document["useragentstats"] = agents
     else:
         document |= {"campaign-reports": [], "campaign-reach": []}
-    if campaign.halves and asked_type == "abtesting":
+    if campaign.variants and asked_type == "abtesting":
         split: dict[str, Any] = {}
-        for name, half in zip("ab", campaign.halves, strict=True):
+        for name, variant in zip("ab", campaign.variants, strict=True):
             for what, action in (("open", "openedcontacts"), ("click", "clickedcontacts")):
-                count = len(half.mail.contacts(action))
+                count = len(variant.mail.contacts(action))
                 split[f"{name}_{what}_count"] = call.speller.number(count)
-            split[f"{name}_child_campaignkey"] = half.key
+            split[f"{name}_child_campaignkey"] = variant.key
         document["AB-split-details"] = [split]
     lists = {"listkey": "3z5e", "listname": "Readers", "contacts count": "1"}
     document |= {

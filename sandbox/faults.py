@@ -25,14 +25,14 @@ KINDS = {
     "html": "an HTML page with HTTP 200",
     "empty": "HTTP 200 with an empty body",
     "cut": "the connection ends in the middle of the body",
-    "reset": "the connection is reset before the answer",
+    "reset": "the connection is reset before the response",
     "reset_mid_body": "the connection is reset in the middle of the body",
-    "slow": "the answer comes after `seconds`",
+    "slow": "the response comes after `seconds`",
     "slow_mid_body": "half the body comes after `seconds`",
     "other_format": "JSON where XML was asked, and the reverse",
     "code": "an error of Zoho's (code=, message=, status=200)",
     "body": "any bytes (body=, status=200, content_type=)",
-    "locked": "one answer as a locked endpoint gives it",
+    "locked": "one response as a locked endpoint gives it",
     "lock": "the endpoint is locked for `seconds`",
     "redirect": "a redirect (status=302) to `location`",
 }
@@ -62,7 +62,7 @@ class Logged:
     """One request as the log keeps it."""
 
     endpoint: str
-    """Zoho's name (an alias under the name it stands for), `token`, or `unknown`."""
+    """Zoho's name (an alias under the original name), `token`, or `unknown`."""
     method: str
     path: str
     api: str

@@ -6,7 +6,7 @@ from collections import deque
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from sandbox.answers import Refused, Reply, dump, spell_error
+from sandbox.responses import Refused, Reply, dump, spell_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable

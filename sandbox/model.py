@@ -189,7 +189,7 @@ class Mail:
 
 @dataclass(eq=False, slots=True)
 class Campaign:
-    """A campaign. Its mail is generated on first use where `plan` stands for it."""
+    """A campaign. Its mail is generated on first use if `plan` describes it."""
 
     key: str
     name: str
@@ -212,12 +212,14 @@ class Campaign:
     skew_ms: int | None = None
     """Another skew than the account's switch says."""
     parent_key: str | None = None
-    halves: tuple[Campaign, Campaign] | None = None
-    """The two test halves of an A/B campaign."""
+    variants: tuple[Campaign, Campaign] | None = None
+    """The two A/B variants of an A/B campaign."""
     refusal: Refusal | None = None
     """Recipients of this campaign are refused with this."""
     report_error: Refusal | None = None
     details_error: Refusal | None = None
+    is_hidden: bool = False
+    """Whether a listing lacks it, though its total counts it."""
     plan: Callable[[], Mail] | None = field(default=None, repr=False)
     _mail: Mail | None = field(default=None, repr=False)
 
@@ -265,7 +267,7 @@ class Account:
     scope: str = "ZohoCampaigns.campaign.READ"
     profile_fields: Sequence[str] = PROFILE_FIELDS
     campaigns: dict[str, Campaign] = field(default_factory=dict)
-    """By key, test halves included."""
+    """By key, A/B variants included."""
     contacts: list[Contact] = field(default_factory=list)
     pool: list[Contact] = field(default_factory=list, repr=False)
     """Those of the contacts that were made up by number."""
@@ -276,12 +278,12 @@ class Account:
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def add(self, campaign: Campaign) -> Campaign:
-        """Add a campaign, and its test halves."""
+        """Add a campaign, and its A/B variants."""
         with self.lock:
             self.campaigns[campaign.key] = campaign
-            for half in campaign.halves or ():
-                half.parent_key = campaign.key
-                self.campaigns[half.key] = half
+            for variant in campaign.variants or ():
+                variant.parent_key = campaign.key
+                self.campaigns[variant.key] = variant
         return campaign
 
     def contact(self, who: str | Contact, campaign_key: str | None = None) -> Contact:
@@ -454,7 +456,7 @@ class Account:
     def report(self, campaign_key: str, as_of: float | None = None) -> dict[str, int | float]:
         """Counts (int) and percentages (float) of a report, under Zoho's names.
 
-        With `as_of` (epoch seconds) as they were at that moment.
+        With `as_of` (epoch seconds) as they were at that time.
         """
         with self.lock:
             campaign = self.campaigns[campaign_key]
@@ -463,25 +465,25 @@ class Account:
             return _report(_mail_as_of(campaign, as_of))
 
 
-def _mail_as_of(campaign: Campaign, moment: float) -> Mail:
+def _mail_as_of(campaign: Campaign, timestamp: float) -> Mail:
     mail = campaign.mail
     return Mail(
-        recipients=[c for c in mail.recipients if campaign.time_sent(c) <= moment],
+        recipients=[c for c in mail.recipients if campaign.time_sent(c) <= timestamp],
         unsent=mail.unsent,
-        opens={c: early for c, opens in mail.opens.items() if (early := _until(opens, moment))},
+        opens={c: early for c, opens in mail.opens.items() if (early := _until(opens, timestamp))},
         clicks={
             c: clicks
             for c, all_clicks in mail.clicks.items()
-            if (clicks := [click for click in all_clicks if click[0] <= moment])
+            if (clicks := [click for click in all_clicks if click[0] <= timestamp])
         },
-        bounces={c: bounce for c, bounce in mail.bounces.items() if bounce[1] <= moment},
-        optouts={c: at for c, at in mail.optouts.items() if at <= moment},
-        spams={c: at for c, at in mail.spams.items() if at <= moment},
+        bounces={c: bounce for c, bounce in mail.bounces.items() if bounce[1] <= timestamp},
+        optouts={c: at for c, at in mail.optouts.items() if at <= timestamp},
+        spams={c: at for c, at in mail.spams.items() if at <= timestamp},
     )
 
 
-def _until(times: list[float], moment: float) -> list[float]:
-    return [at for at in times if at <= moment]
+def _until(times: list[float], timestamp: float) -> list[float]:
+    return [at for at in times if at <= timestamp]
 
 
 def _report(mail: Mail) -> dict[str, int | float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from sandbox.answers import Reply, dump
+from sandbox.responses import Reply, dump
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ class TokenOffice:
         self._revoked: set[str] = set()
         self._opened_at = now()
 
-    def answer(self, method: str, params: Mapping[str, str]) -> Reply:
+    def respond(self, method: str, params: Mapping[str, str]) -> Reply:
         """Answer a token request. Errors come with HTTP 200, as Zoho's do."""
         if method != "POST":
             return self._error("invalid_request", 405)
@@ -45,7 +45,7 @@ class TokenOffice:
         return Reply(200, dump({"access_token": self._issue(), **extra, **self._terms()}))
 
     def _check(self, params: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
-        """Find what is wrong with a request, or else what its answer holds besides."""
+        """Find what is wrong with a request, or else what its response holds besides."""
         account = self.account
         token, code = params.get("refresh_token"), params.get("code", "")
         extra: dict[str, str] = {}
@@ -59,7 +59,8 @@ class TokenOffice:
                 error = "invalid_code"
         elif params.get("grant_type") == "authorization_code":
             expired = self.now() > self._opened_at + GRANT_LIFETIME_S
-            if code != account.grant_code or code in self._used_codes or expired:
+            is_spent = self.switches.grant_code_once and (code in self._used_codes or expired)
+            if code != account.grant_code or is_spent:
                 error = "invalid_code"
             self._used_codes.add(code)
             extra = {"refresh_token": account.refresh_token}

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from sandbox import admin
 from sandbox.accounts import demo_account
-from sandbox.answers import HTML_PAGE, Refused, Reply, spell_error
 from sandbox.api import ALIASES, ENDPOINTS, Call, resfmt
 from sandbox.faults import Faults, Logged
 from sandbox.limits import Limits
 from sandbox.oauth import TokenOffice
+from sandbox.responses import HTML_PAGE, Refused, Reply, spell_error
 from sandbox.switches import Switches
 from sandbox.wire import Server
 
@@ -131,8 +131,10 @@ class Sandbox:
         """Put the sandbox's clock forward."""
         self._offset_s += seconds
 
-    def date(self) -> float:
-        """Time of the Date header, epoch seconds."""
+    def date(self) -> float | None:
+        """Time of the Date header, epoch seconds; None if there is none."""
+        if not self.switches.date_header:
+            return None
         return self.time() + self.switches.date_skew_s
 
     # The log
@@ -168,10 +170,10 @@ class Sandbox:
 
     # Answering
 
-    def answer(self, received: Received) -> tuple[Reply | None, Fault | None]:
+    def respond(self, received: Received) -> tuple[Reply | None, Fault | None]:
         """Answer a request. No reply: the connection is reset."""
         if received.path.startswith("/_sandbox/"):
-            return admin.answer(
+            return admin.respond(
                 self, received.method, received.path, received.query, received.body
             ), None
         endpoint, version = _endpoint(received.path)
@@ -233,7 +235,7 @@ class Sandbox:
                     made.headers |= fault.headers
                     return made
             if logged.endpoint == "token":
-                return self.tokens.answer(received.method, received.query | received.form)
+                return self.tokens.respond(received.method, received.query | received.form)
             return self._api_reply(call, received, logged.endpoint)
         except Refused as error:
             return spell_error(error, switches, call.form, call.uri, version)
@@ -256,7 +258,7 @@ class Sandbox:
         return ENDPOINTS[endpoint](call)
 
     def _fault_reply(self, fault: Fault, call: Call, endpoint: str) -> Reply | None:
-        """The answer that a fault gives; none where the real one is used (and perhaps spoilt)."""
+        """The response that a fault gives; none where the real one is used (and perhaps spoilt)."""
         reply = None
         match fault.kind:
             case "http":

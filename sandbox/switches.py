@@ -1,4 +1,4 @@
-# ruff: noqa: ANN401, FBT003, RUF009 - a switch may hold anything, and stands alone in its call
+# ruff: noqa: ANN401, FBT003, RUF009 - a switch may hold anything, and is alone in its call
 """What is not known about Zoho for sure: one switch for each uncertain point.
 
 The default of a switch is what was seen live, or, where nobody looked, what Zoho documents.
@@ -38,7 +38,7 @@ class Moves:
     """Lists that move: before a recipients request, with probability `rate`, 1 to `most` events.
 
     Each event is drawn from `kinds` and hits a random contact of the campaign asked for. Nobody
-    comes back to a list that they left, so who stands in a list before and after a run was there
+    comes back to a list that they left, so who is in a list before and after a run was there
     all the while.
     """
 
@@ -66,6 +66,20 @@ class Switches:
     )
     range_error_above: int | None = _switch(
         None, 100, says="A larger range is answered with 6502, 'limit given exceeds maximum'."
+    )
+    range_error: Literal["6502", "1001", "1005", "http_400"] = _switch(
+        "6502",
+        says="How a range above range_error_above is refused: 6502 is in the catalogue, nobody saw"
+        " it.",
+    )
+    page_bytes: int | None = _switch(
+        None, says="A page ends when its rows have so many bytes in JSON, however many they are."
+    )
+    hides_every: int = _switch(
+        0, says="Every n-th row of a list is left out after its page was cut: pages are short."
+    )
+    ends_at: int | None = _switch(
+        None, says="A list has no page from this index on, though it has more rows."
     )
     echo: Literal["asked", "served", "default", "none"] = _switch(
         "asked",
@@ -101,7 +115,7 @@ class Switches:
         "email",
         "newest",
         says="Order of the rows: as sent, reversed, by address, latest event first (newcomers"
-        " stand in front), or another one at every request (no client can page through that).",
+        " come first), or another one at every request (no client can page through that).",
     )
     duplicates_every: int = _switch(
         0,
@@ -120,6 +134,11 @@ class Switches:
     )
     missing_code: Literal["903", "1003"] = _switch(
         "903", "1003", says="Code of a missing mandatory parameter; both are in the catalogue."
+    )
+    extra_parameter: Literal["ignored", "refused"] = _switch(
+        "ignored",
+        "refused",
+        says="A parameter that the endpoint does not know. Code 1002 is in the catalogue.",
     )
     resfmt_case_sensitive: bool = _switch(
         False, True, says="Only upper case JSON is understood, all else is answered in XML."
@@ -165,11 +184,40 @@ class Switches:
         says='A field without a value: "null" (names: ""; XML: an empty element) as in the'
         ' documented sample, "", no key, or JSON null (XML: the word null).',
     )
-    openreports: Literal["map_text", "object", "literal_text"] = _switch(
+    openreports: Literal["map_text", "object", "json_text", "literal_text", "times"] = _switch(
         "map_text",
         "object",
+        "json_text",
         "literal_text",
-        says="openreports as {key=time, key=time}, a JSON object, or a Python literal in a string.",
+        "times",
+        says="openreports as {key=time, key=time}, a JSON object, JSON or a Python literal in a"
+        " string, or an array of times. What the keys mean is unknown.",
+    )
+    clickreports: Literal["map_text", "object", "json_text", "literal_text", "absent"] = _switch(
+        "map_text",
+        "object",
+        "json_text",
+        "literal_text",
+        "absent",
+        says="The same for clickreports, whose keys are links here; or no such field.",
+    )
+    report_labels: Literal["telling", "ids"] = _switch(
+        "telling",
+        "ids",
+        says="The keys of both maps: open_1 and links, or IDs that say nothing.",
+    )
+    timeline: Literal["xml", "ignored", "refused"] = _switch(
+        "xml",
+        "ignored",
+        "refused",
+        says="type=open_timeline and click_timeline add reports to XML rows (seen live by one"
+        " client), are ignored, or are refused as an extra parameter (1002).",
+    )
+    timeline_json: Literal["ignored", "reports", "refused"] = _switch(
+        "ignored",
+        "reports",
+        "refused",
+        says="The same parameter in a request for JSON, which nobody has tried.",
     )
     clickedurls: Literal["text", "array"] = _switch(
         "text", "array", says='clickedurls as the string "[url, url]" (seen live) or an array.'
@@ -190,6 +238,11 @@ class Switches:
         " unknown elsewhere. The _gmt fields are true.",
     )
     gmt_fields: bool = _switch(True, False, says="Whether campaigns carry *_time_gmt fields.")
+    utc_offset_minutes: int | None = _switch(
+        None,
+        says="Wall-clock texts are so far from UTC, whatever the account's time zone is.",
+    )
+    date_header: bool = _switch(True, False, says="Whether responses have a Date header.")
 
     # The listing
     listing_requestdetails: Literal["text", "object"] = _switch(
@@ -215,7 +268,7 @@ class Switches:
         says="A listing page with no campaign: 6101 is documented for an empty view.",
     )
     ab_children_listed: bool = _switch(
-        False, True, says="Whether the test halves of an A/B campaign are in recentcampaigns."
+        False, True, says="Whether the A/B variants of an A/B campaign are in recentcampaigns."
     )
     drafts_sent_fields: Literal["absent", "empty", "null_text"] = _switch(
         "absent",
@@ -231,11 +284,25 @@ class Switches:
         "http_500",
         "lagging",
         "wrong",
-        says="campaignreports: right, code 6001, HTTP 500, as of an earlier moment"
+        says="campaignreports: right, code 6001, HTTP 500, as of an earlier time"
         " (reports_as_of), or with counts that never agree with the lists.",
     )
     reports_as_of: float | None = _switch(
-        None, says="The moment of lagging reports, epoch seconds; default: a day ago."
+        None, says="The time of lagging reports, epoch seconds; default: a day ago."
+    )
+    locations: Literal["object", "map_text", "absent"] = _switch(
+        "object",
+        "map_text",
+        "absent",
+        says="Opens by country in a report: an object (seen live), {in=2} as documented, or none.",
+    )
+    location_name: Literal["campaign-by-loaction", "campaign-by-location"] = _switch(
+        "campaign-by-loaction",
+        "campaign-by-location",
+        says="The name of that field in JSON; the first one is Zoho's spelling, seen live.",
+    )
+    useragentstats: Literal["counts", "absent"] = _switch(
+        "counts", "absent", says="Devices and programs in the details: counts (seen live), or none."
     )
     report_percent: Literal["decimal", "sign", "two_decimals"] = _switch(
         "decimal", "sign", "two_decimals", says="Percentages as 50.3 (seen live), 50.3%, 50.28."
@@ -256,6 +323,7 @@ class Switches:
     token_limit: int | None = _switch(
         10, says="Token requests per token_period_s before 'Access Denied'."
     )
+    grant_code_once: bool = _switch(True, says="A grant code is good once, and for ten minutes.")
     token_period_s: float = _switch(600.0, says="Period of token_limit.")
     token_throttle_status: Literal[200, 400] = _switch(
         200, 400, says="HTTP status of 'Access Denied': 200 by Zoho's post, 400 live."
@@ -318,3 +386,20 @@ POSITIONS: dict[str, tuple[Any, ...]] = {
     if f.metadata["others"]
 }
 """Per uncertain switch, its positions other than the default."""
+
+
+def set_from_probe(switches: Switches, document: Any) -> None:
+    """Set switches to what a probe has found out of an account's API.
+
+    What was not answered, or is of another version and not known here, is left as it is.
+
+    Raises:
+        ValueError: The document is no probe's.
+    """
+    answers = document.get("answers") if isinstance(document, dict) else None
+    if not isinstance(answers, dict):
+        raise ValueError("the file is not a probe's: it has no answers")  # noqa: TRY004
+    for name, answer in answers.items():
+        if isinstance(answer, dict) and answer.get("confidence") in {"seen", "inferred"}:
+            with contextlib.suppress(ValueError):
+                switches.set(name, answer.get("value"))

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
-from sandbox.answers import Reply
+from sandbox.responses import Reply
 
 if TYPE_CHECKING:
     from sandbox.faults import Fault
@@ -46,12 +46,12 @@ class Application(Protocol):
 
     failures: list[BaseException]
 
-    def answer(self, received: Received) -> tuple[Reply | None, Fault | None]:
+    def respond(self, received: Received) -> tuple[Reply | None, Fault | None]:
         """Answer a request. No reply: the connection is reset."""
         ...
 
-    def date(self) -> float:
-        """Time of the Date header, epoch seconds."""
+    def date(self) -> float | None:
+        """Time of the Date header, epoch seconds; None if there is none."""
         ...
 
 
@@ -101,7 +101,7 @@ class Connection(socketserver.StreamRequestHandler):
         """Answer requests until either side has had enough."""
         while (received := self._receive()) is not None:
             try:
-                reply, fault = self.server.application.answer(received)
+                reply, fault = self.server.application.respond(received)
             except Exception as error:  # noqa: BLE001 - it is raised where the sandbox ends
                 self.server.application.failures.append(error)
                 reply, fault = Reply(500, repr(error).encode(), "text/plain"), None
@@ -138,13 +138,14 @@ class Connection(socketserver.StreamRequestHandler):
         )
 
     def _send(self, reply: Reply | None, fault: Fault | None) -> bool:
-        """Send an answer, or what a fault leaves of it; whether the connection goes on."""
+        """Send a response, or what a fault leaves of it; whether the connection goes on."""
         if reply is None:
             self._reset()
             return False
+        date = self.server.application.date()
         headers = {
             "Server": "ZGS",
-            "Date": formatdate(self.server.application.date(), usegmt=True),
+            **({} if date is None else {"Date": formatdate(date, usegmt=True)}),
             "Content-Type": reply.content_type,
             "Content-Length": str(len(reply.body)),
             **reply.headers,

@@ -1,4 +1,4 @@
-"""Run the tap with ``python -m tap_zoho_campaigns_recipients``; both console scripts begin here.
+"""Run the tap with ``python -m tap_zoho_campaigns_recipients``; all console scripts begin here.
 
 Importing the rest takes half a second. Whoever presses Ctrl-C meanwhile sees no traceback.
 """
@@ -6,8 +6,10 @@ Importing the rest takes half a second. Whoever presses Ctrl-C meanwhile sees no
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import sys
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,8 +24,12 @@ in vain: rows hold none."""
 def main() -> None:
     """Run the tap."""
     gc.set_threshold(NEW_OBJECTS)
+    # The SDK says it at each start. Where warnings are errors, no run should fail because of it.
+    warnings.filterwarnings("ignore", r"Python 3\.\d+ .*end of life", FutureWarning)
     with _ending_at_once():
+        from tap_zoho_campaigns_recipients.singer.logs import repair_log_level  # noqa: PLC0415
         from tap_zoho_campaigns_recipients.tap import TapZohoCampaignsRecipients  # noqa: PLC0415
+    repair_log_level("TAP_ZOHO_CAMPAIGNS_RECIPIENTS_", os.environ)
     try:
         TapZohoCampaignsRecipients.cli()
     except KeyboardInterrupt:
@@ -34,6 +40,13 @@ def login() -> None:
     """Get credentials."""
     with _ending_at_once():
         from tap_zoho_campaigns_recipients import login as command  # noqa: PLC0415
+    command.main()
+
+
+def probe() -> None:
+    """Find out how the API of an account behaves."""
+    with _ending_at_once():
+        from tap_zoho_campaigns_recipients import probe as command  # noqa: PLC0415
     command.main()
 
 

@@ -6,46 +6,42 @@ call of the API that all fits together, and only then writes anything.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
-import re
 import shlex
 import sys
-import tempfile
 import typing as t
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-from dotenv.parser import parse_stream
 
-from tap_zoho_campaigns_recipients.answers import Endpoint
-from tap_zoho_campaigns_recipients.auth import TOO_MANY_TOKENS, FixedAccessToken, request_token
-from tap_zoho_campaigns_recipients.campaigns import LISTING_PAGE_ROWS, SENT_STATUS
-from tap_zoho_campaigns_recipients.client import Client
-from tap_zoho_campaigns_recipients.clock import Clock
-from tap_zoho_campaigns_recipients.errors import TapError, TokenRefused, Unauthorized, quoted
-from tap_zoho_campaigns_recipients.limiter import Limiter
-from tap_zoho_campaigns_recipients.logs import SecretFilter, keep_secrets_out
 from tap_zoho_campaigns_recipients.settings import (
     JSON_SCHEMA,
     REGIONS,
     Settings,
     problems,
-    without_blanks,
 )
+from tap_zoho_campaigns_recipients.singer.config import without_blanks
+from tap_zoho_campaigns_recipients.singer.env_file import bindings, write_values
+from tap_zoho_campaigns_recipients.singer.logs import SecretFilter, keep_secrets_out
 from tap_zoho_campaigns_recipients.tap import TapZohoCampaignsRecipients
-from tap_zoho_campaigns_recipients.transport import Transport
+from tap_zoho_campaigns_recipients.zoho.account_offset import advice, observations
+from tap_zoho_campaigns_recipients.zoho.auth import TOO_MANY_TOKENS, FixedAccessToken, request_token
+from tap_zoho_campaigns_recipients.zoho.campaigns import LISTING_PAGE_ROWS, SENT_STATUS
+from tap_zoho_campaigns_recipients.zoho.client import Client
+from tap_zoho_campaigns_recipients.zoho.clock import Clock
+from tap_zoho_campaigns_recipients.zoho.endpoints import Endpoint
+from tap_zoho_campaigns_recipients.zoho.errors import TapError, TokenRefused, Unauthorized, quoted
+from tap_zoho_campaigns_recipients.zoho.rate_limit.limiter import Limiter
+from tap_zoho_campaigns_recipients.zoho.transport import Transport
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dotenv.parser import Binding
-
 SCOPE = "ZohoCampaigns.campaign.READ"
-"""All that the tap needs."""
+"""The only scope that the tap needs."""
 
 TAP = TapZohoCampaignsRecipients.name
 PREFIX = "TAP_ZOHO_CAMPAIGNS_RECIPIENTS_"
@@ -57,20 +53,18 @@ REFUSALS = {
     TOO_MANY_TOKENS: "too many codes and tokens were asked for. Wait half an hour, then generate a "
     "new code and run this again",
 }
-"""What the accounts server's refusals mean of a grant code; those of a client `auth` knows.
+"""What refusals of the accounts server mean for a grant code; `auth` knows those of a client.
 
 From Zoho's page on self clients; the last as seen live: it takes up to half an hour to calm down.
 """
 
 CLIENT_REFUSALS = {"invalid_client", "invalid_client_secret"}
-"""What `auth` says of these is right here too."""
+"""The texts of `auth` fit these here too."""
 
 USED_UP = "The code is used up: generate a new one to try again"
 
 _KEPT = ("client_id", "client_secret", "refresh_token", "data_center")
 _HOSTS = ("api_url", "accounts_url")
-
-_PLAIN_VALUE = re.compile(r"[A-Za-z0-9._:/@%+-]+")
 
 _say = partial(click.echo, err=True)
 """Standard output is for commands alone."""
@@ -135,7 +129,10 @@ def main(
     TAP_ZOHO_CAMPAIGNS_RECIPIENTS_CLIENT_SECRET and TAP_ZOHO_CAMPAIGNS_RECIPIENTS_GRANT_CODE, or
     use --secrets-stdin.
     """
-    values = without_blanks(given)
+    if sys.stdin.isatty() and sys.stdout.isatty() and not sys.stderr.isatty():
+        # `meltano invoke` shows standard error line by line, so no question before its answer.
+        sys.stderr = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    values = without_blanks(given, JSON_SCHEMA["properties"])
     try:
         _check_before(values, meltano=meltano)
         if "data_center" not in values:
@@ -152,7 +149,9 @@ def main(
         if meltano:
             _print_commands(results)
         else:
-            _write(env_file, {PREFIX + name.upper(): value for name, value in results.items()})
+            write_values(
+                env_file, {PREFIX + name.upper(): value for name, value in results.items()}
+            )
             _show_end(env_file, results)
     except TapError as error:
         raise click.ClickException(str(error)) from None
@@ -199,14 +198,14 @@ def _check_file(path: Path, values: Mapping[str, object], *, replace: bool) -> N
     """See that the file can be written, and that its owner wants that.
 
     Raises:
-        TapError: Where it cannot, or there is nobody to ask.
-        Abort: Where the user says no.
+        TapError: It cannot be written, or there is nobody to ask.
+        Abort: The user says no.
     """
     known = {PREFIX + name.upper(): str(value) for name, value in values.items()}
     names = known.keys() | {PREFIX + name.upper() for name in _KEPT}
     there = {
         each.key
-        for each in _bindings(path)
+        for each in bindings(path)
         if each.key in names and each.value and each.value != known.get(each.key)
     }
     if not os.access(path.resolve().parent, os.W_OK):
@@ -241,7 +240,7 @@ def _take(name: str, *, from_stdin: bool = False, hide: bool = False) -> str:
     """Return a value: from its variable, from standard input, or from the user.
 
     Raises:
-        TapError: Where it is in neither, and there is nobody to ask.
+        TapError: It is in neither, and there is nobody to ask.
     """
     variable = PREFIX + name.upper()
     label = name.replace("_", " ").capitalize().replace(" id", " ID")
@@ -265,14 +264,17 @@ def _refresh_token(values: dict[str, t.Any], code: str) -> str:
     """Exchange the code, and prove with one call that what comes of it works.
 
     Raises:
-        TapError: Where Zoho says no, in words; or no answer came.
+        TapError: Zoho says no, or no response came.
     """
     properties = JSON_SCHEMA["properties"]
     defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
-    # Nobody wants to wait half an hour here.
+    # A user at a terminal must not wait half an hour.
     config = defaults | {"rate_limit_store": "memory", "rate_limit_lock_wait": 0} | values
     settings = Settings.from_config(config, f"{TAP}/{TapZohoCampaignsRecipients.plugin_version}")
     transport = Transport(user_agent=settings.user_agent, timeout_seconds=settings.request_timeout)
+    for name, other in (_HOSTS, _HOSTS[::-1]):
+        if name in values and other not in values:
+            _say(f"{other} is not given: {getattr(settings, other)} is used beside {name}.")
     keep_secrets_out([*settings.secrets, code])
     form = {
         "grant_type": "authorization_code",
@@ -281,27 +283,33 @@ def _refresh_token(values: dict[str, t.Any], code: str) -> str:
         "code": code,
     }
     try:
-        answer = request_token(settings.accounts_url, form, transport)
+        response = request_token(settings.accounts_url, form, transport)
     except TokenRefused as error:
         raise _explained(error) from None
-    token = answer.get("refresh_token")
+    token = response.get("refresh_token")
     if not isinstance(token, str) or not token:
         msg = (
             "Zoho gave an access token but no refresh token: the code was not made by a self "
             "client. Choose Self Client in the API console, and generate the code there"
         )
         raise TapError(msg)
-    keep_secrets_out([token, answer["access_token"]])
+    keep_secrets_out([token, response["access_token"]])
     if wrong := problems({**values, "refresh_token": token}):
         raise TapError("; ".join(wrong))
     try:
-        visible = _visible(settings, answer["access_token"], transport)
+        visible, zone = _visible(settings, response["access_token"], transport)
     except TapError as error:
         why = str(error)
-        if isinstance(error, Unauthorized) and (scope := quoted(str(answer.get("scope") or ""))):
+        if isinstance(error, Unauthorized) and (scope := quoted(str(response.get("scope") or ""))):
             why += f'. Zoho made this one for the scope "{scope}"'
         raise TapError(f"{why}. {USED_UP}") from None
     _say(f"\nIt works: {visible} visible at {urlsplit(settings.api_url).netloc}.")
+    if visible.startswith("no "):
+        _say(
+            "If the account has campaigns, check the data center, and that this user may see them."
+        )
+    if zone:
+        _say(zone)
     return token
 
 
@@ -315,8 +323,8 @@ def _explained(error: TokenRefused) -> TapError:
     return error
 
 
-def _visible(settings: Settings, access_token: str, transport: Transport) -> str:
-    """Ask for the listing once, and say how many campaigns it has."""
+def _visible(settings: Settings, access_token: str, transport: Transport) -> tuple[str, str]:
+    """Request the listing once; return how many campaigns it has, and what to know of the zone."""
     logger = logging.getLogger(__name__)
     logger.setLevel(logging.INFO)
     logger.handlers = [_Terminal()]
@@ -332,12 +340,15 @@ def _visible(settings: Settings, access_token: str, transport: Transport) -> str
     client = Client(settings, FixedAccessToken(access_token), transport, limiter, clock, logger)
     parameters = {"status": SENT_STATUS, "fromindex": "1", "range": str(LISTING_PAGE_ROWS)}
     try:
-        answer = client.call(Endpoint.LISTING, parameters)
+        response = client.call(Endpoint.LISTING, parameters)
     finally:
         limiter.close()
-    count = max(answer.total or 0, len(answer.rows))
-    more = " or more" if count >= LISTING_PAGE_ROWS and answer.total is None else ""
-    return "1 campaign is" if count == 1 else f"{count or 'no'}{more} campaigns are"
+    times = observations(response.rows)
+    zone = f"{advice(times)}: that is what account_timezone is for." if times else ""
+    count = max(response.total or 0, len(response.rows))
+    more = " or more" if count >= LISTING_PAGE_ROWS and response.total is None else ""
+    visible = "1 campaign is" if count == 1 else f"{count or 'no'}{more} campaigns are"
+    return visible, zone
 
 
 class _Terminal(logging.Handler):
@@ -355,78 +366,11 @@ class _Terminal(logging.Handler):
 # What comes of it
 
 
-def _bindings(path: Path) -> list[Binding]:
-    """Return the entries and comments of a file, in order; none where it is not there.
-
-    Raises:
-        TapError: Where it cannot be read.
-    """
-    try:
-        text = path.read_bytes().decode(errors="surrogateescape")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise TapError(f"{path} cannot be read: {error.strerror}") from None
-    return list(parse_stream(io.StringIO(text, newline="")))
-
-
-def _write(path: Path, values: Mapping[str, str]) -> None:
-    """Put entries into a file, in place of those of the same name; the rest stays as it is.
-
-    The file is replaced as a whole, with mode 0600: nobody sees a half of it, nor a secret of it.
-    A link is followed.
-
-    Args:
-        path: The file.
-        values: Values by name, each of one line.
-
-    Raises:
-        TapError: Where it cannot be written.
-    """
-    missing = dict(values)
-    parts = []
-    for binding in _bindings(path):
-        old = binding.original.string
-        if binding.key not in values:
-            parts.append(old)
-        elif binding.key in missing:
-            blank = old[: len(old) - len(old.lstrip())]
-            export = "export " if old.lstrip().startswith("export ") else ""
-            end = "\r\n" if old.endswith("\r\n") else "\n"
-            parts.append(f"{blank}{export}{binding.key}={_value(missing.pop(binding.key))}{end}")
-    if parts and not parts[-1].endswith("\n"):
-        parts.append("\n")
-    parts += [f"{name}={_value(value)}\n" for name, value in missing.items()]
-    content = "".join(parts).encode(errors="surrogateescape")
-    target = path.resolve()
-    try:
-        # It is made with mode 0600.
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            new = Path(file.name)
-            try:
-                file.write(content)
-                file.close()
-                new.replace(target)
-            except BaseException:
-                new.unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise TapError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def _value(value: str) -> str:
-    """Return a value as an .env file has it; plain ones also as a shell would read them."""
-    if _PLAIN_VALUE.fullmatch(value):
-        return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
-
-
 def _show_end(path: Path, results: Mapping[str, str]) -> None:
     _say(f"Written to {path}, which only you can read: {', '.join(results)}.")
     others = {"access_token", "auth_token", *_HOSTS} - results.keys()
     names = {PREFIX + name.upper() for name in others}
-    clashes = [each.key for each in _bindings(path) if each.key in names and each.value]
+    clashes = [each.key for each in bindings(path) if each.key in names and each.value]
     if clashes:
         _say(f"Take out of it what does not go with these credentials: {', '.join(clashes)}.")
     _say("Keep it out of version control.\n")

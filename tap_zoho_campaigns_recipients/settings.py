@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
 import math
 import re
 import typing as t
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from decimal import Decimal
 from urllib.parse import parse_qs, urlsplit
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from singer_sdk import typing as th
 
-if t.TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from tap_zoho_campaigns_recipients.sync.run_settings import RunSettings
+from tap_zoho_campaigns_recipients.zoho.connection_settings import ConnectionSettings
+from tap_zoho_campaigns_recipients.zoho.urls import is_loopback, is_redis_url, url_problem
 
-    from jsonschema import ValidationError
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 REGIONS = {
     "com": "zoho.com",
@@ -44,6 +43,8 @@ LONGEST_WAIT_SECONDS = 10**9
 """Thirty years; a few times more and no operating system can wait so long."""
 
 OAUTH_SETTINGS = ("client_id", "client_secret", "refresh_token")
+
+_NOT_IN_KEYS = re.compile(r"""[^\x21-\x7e]|["'\[\](){},;]""")
 
 JSON_SCHEMA = th.PropertiesList(
     th.Property(
@@ -96,14 +97,14 @@ JSON_SCHEMA = th.PropertiesList(
         th.StringType(),
         title="API URL",
         description="Scheme and host of the API where data_center does not fit: a proxy, a "
-        "sandbox, a region that is not listed. Only https, but for loopback.",
+        "sandbox, a region that is not listed. Only https, except on loopback.",
     ),
     th.Property(
         "accounts_url",
         th.StringType(),
         title="Accounts URL",
         description="Scheme and host of the accounts server where data_center does not fit. Only "
-        "https, but for loopback.",
+        "https, except on loopback.",
     ),
     th.Property(
         "campaign_keys",
@@ -115,7 +116,7 @@ JSON_SCHEMA = th.PropertiesList(
         "start_date",
         th.DateTimeType(),
         title="Start date",
-        description="Ignore campaigns sent before this moment.",
+        description="Ignore campaigns sent before this time.",
     ),
     th.Property(
         "response_format",
@@ -123,15 +124,16 @@ JSON_SCHEMA = th.PropertiesList(
         allowed_values=["json", "xml"],
         default="json",
         title="Response format",
-        description="What to ask of the recipients endpoint. The records are the same but for "
+        description="What to ask of the recipients endpoint. The records are the same except for "
         "what Zoho leaves out: XML rows have neither contact_id nor the time to the second.",
     ),
     th.Property(
         "page_size",
         th.IntegerType(minimum=1, maximum=1000),
-        default=500,
+        default=1000,
         title="Page size",
-        description="Rows asked for in one request.",
+        description="Rows asked for in one request: the most that one wants. Zoho was seen to "
+        "serve 500; if it serves less than asked for, that costs calls, not rows.",
     ),
     th.Property(
         "engagement_window_days",
@@ -141,11 +143,19 @@ JSON_SCHEMA = th.PropertiesList(
         description="How many days after sending a campaign's lists may still change.",
     ),
     th.Property(
+        "reread_after_days",
+        th.IntegerType(minimum=0),
+        default=7,
+        title="Reread after (days)",
+        description="A list of an open campaign whose report shows no change is read again all "
+        "the same when its last reading is so many days old. With 0 it is not.",
+    ),
+    th.Property(
         "account_timezone",
         th.StringType(),
         title="Account time zone",
-        description="IANA name of the account's time zone, in which XML answers give their times. "
-        "It affects sent_time and sent_time_utc there and nothing else.",
+        description="IANA name of the account's time zone, the zone of Zoho's wall-clock texts. "
+        "It gives event_time_utc, and in XML responses sent_time and sent_time_utc.",
     ),
     th.Property(
         "max_parallel_requests",
@@ -189,6 +199,14 @@ JSON_SCHEMA = th.PropertiesList(
         "rediss:// URL (shared by several machines).",
     ),
     th.Property(
+        "rate_limit_account",
+        th.StringType(),
+        title="Rate limit: account",
+        description="Names the account whose calls are counted together, if one OAuth client "
+        "serves many accounts or several clients serve one. Without it, the client ID or the auth "
+        "token tells accounts apart. Only its hash is stored.",
+    ),
+    th.Property(
         "retry_wait",
         th.DecimalType(minimum=0),
         default=1,
@@ -200,7 +218,7 @@ JSON_SCHEMA = th.PropertiesList(
         th.DecimalType(exclusive_minimum=0),
         default=60,
         title="Request timeout (seconds)",
-        description="How long connecting may take, and then the whole answer.",
+        description="How long connecting may take, and then the whole response.",
     ),
     th.Property(
         "user_agent",
@@ -211,66 +229,39 @@ JSON_SCHEMA = th.PropertiesList(
 ).to_dict()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """The settings of one run, checked. Times are epoch milliseconds, waits are seconds."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(ConnectionSettings, RunSettings):
+    """The settings of one run, checked. Waits are in seconds."""
 
-    client_id: str | None
-    client_secret: str | None
-    refresh_token: str | None
-    access_token: str | None
-    auth_token: str | None
-    api_url: str
-    accounts_url: str
-    campaign_keys: tuple[str, ...]
-    start_ms: int | None
-    response_format: t.Literal["json", "xml"]
-    page_size: int
-    engagement_window_days: int
-    account_timezone: ZoneInfo | None
-    max_parallel_requests: int
     rate_limit_calls: int
     rate_limit_period: int
-    rate_limit_lock_wait: float
     rate_limit_store: str
-    retry_wait: float
+    rate_limit_account: str | None
     request_timeout: float
     user_agent: str
 
     @classmethod
     def from_config(cls, config: Mapping[str, t.Any], user_agent: str) -> Settings:
-        """Take the values of a configuration that `problems` finds nothing wrong with.
+        """Return the values of a configuration in which `problems` finds nothing wrong.
 
         Args:
-            config: The configuration, defaults filled in.
-            user_agent: What to send where the setting is absent.
+            config: The configuration, with the defaults.
+            user_agent: What to send if the setting is absent.
         """
         domain = REGIONS[config["data_center"]]
         start = config.get("start_date")
         zone = config.get("account_timezone")
-        return cls(
-            client_id=config.get("client_id"),
-            client_secret=config.get("client_secret"),
-            refresh_token=config.get("refresh_token"),
-            access_token=config.get("access_token"),
-            auth_token=config.get("auth_token"),
-            api_url=(config.get("api_url") or f"https://campaigns.{domain}").rstrip("/"),
-            accounts_url=(config.get("accounts_url") or f"https://accounts.{domain}").rstrip("/"),
-            campaign_keys=tuple(dict.fromkeys(config.get("campaign_keys") or ())),
-            start_ms=round(_moment(start).timestamp() * 1000) if start else None,
-            response_format=config["response_format"],
-            page_size=config["page_size"],
-            engagement_window_days=config["engagement_window_days"],
-            account_timezone=ZoneInfo(zone) if zone else None,
-            max_parallel_requests=config["max_parallel_requests"],
-            rate_limit_calls=config["rate_limit_calls"],
-            rate_limit_period=config["rate_limit_period"],
-            rate_limit_lock_wait=config["rate_limit_lock_wait"],
-            rate_limit_store=config["rate_limit_store"],
-            retry_wait=config["retry_wait"],
-            request_timeout=config["request_timeout"],
-            user_agent=config.get("user_agent") or user_agent,
-        )
+        values = {each.name: config.get(each.name) for each in fields(cls)} | {
+            "api_url": (config.get("api_url") or f"https://campaigns.{domain}").rstrip("/"),
+            "accounts_url": (config.get("accounts_url") or f"https://accounts.{domain}").rstrip(
+                "/"
+            ),
+            "campaign_keys": tuple(dict.fromkeys(config.get("campaign_keys") or ())),
+            "start_ms": round(_timestamp(start).timestamp() * 1000) if start else None,
+            "account_timezone": ZoneInfo(zone) if zone else None,
+            "user_agent": config.get("user_agent") or user_agent,
+        }
+        return cls(**values)
 
     @property
     def limit_warning(self) -> str | None:
@@ -279,7 +270,7 @@ class Settings:
         A window of Zoho's may hold as many of this run's as begin in it, and besides what was let
         go before it and arrived late: no more than is in flight. A loopback address is not Zoho's.
         """
-        if _is_loopback(urlsplit(self.api_url).hostname or ""):
+        if is_loopback(urlsplit(self.api_url).hostname or ""):
             return None
         windows = math.ceil(ZOHO_LIMIT_SECONDS / self.rate_limit_period)
         most = windows * self.rate_limit_calls + self.max_parallel_requests
@@ -312,73 +303,6 @@ class Settings:
         )
 
 
-def without_blanks(config: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Leave out what is blank, and read numbers that came as something else.
-
-    Orchestrators hand over an unset variable as an empty text, environment variables are text
-    whatever they mean, and the SDK reads fractions as `Decimal`.
-    """
-    cleaned: dict[str, t.Any] = {}
-    for name, value in config.items():
-        if value is None or (isinstance(value, str) and not value.strip()):
-            continue
-        kinds = JSON_SCHEMA["properties"].get(name, {}).get("type", [])
-        if "integer" in kinds or "number" in kinds:
-            cleaned[name] = _number(value, is_whole="integer" in kinds)
-        elif isinstance(value, str) and name in {*OAUTH_SETTINGS, "access_token", "auth_token"}:
-            cleaned[name] = value.strip()
-        else:
-            cleaned[name] = value
-    return cleaned
-
-
-def _number(value: object, *, is_whole: bool) -> object:
-    """Return what a value means as a number; the value itself where it means none."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([+-]?[0-9]{1,18})(\.[0-9]{1,18})?\s*", value)
-        if match is None or (match[2] and is_whole):
-            return value
-        return float(value) if match[2] else int(match[1])
-    if is_whole:
-        if isinstance(value, float | Decimal) and math.isfinite(value) and value == int(value):
-            return int(value)
-        return value
-    return float(value) if isinstance(value, Decimal) else value
-
-
-def schema_problem(error: ValidationError) -> str:  # noqa: PLR0911 - a table
-    """Say what a schema violation is without the value: it may be a secret."""
-    name = ".".join(str(part) for part in error.absolute_path) or "The configuration"
-    limit: t.Any = error.validator_value
-    match error.validator:
-        case "type":
-            kinds = [limit] if isinstance(limit, str) else limit
-            said = [_KINDS.get(kind, kind) for kind in kinds if kind != "null"]
-            return f"{name} must be {' or '.join(said)}"
-        case "enum":
-            return f"{name} must be one of {', '.join(str(value) for value in limit)}"
-        case "minimum":
-            return f"{name} must be {limit} or more"
-        case "exclusiveMinimum":
-            return f"{name} must be more than {limit}"
-        case "maximum":
-            return f"{name} must be {limit} or less"
-        case "format":
-            return f"{name} must be a {limit}"
-        case _:
-            return f"{name} is not valid: it breaks the rule {error.validator}"
-
-
-_KINDS = {
-    "string": "text",
-    "integer": "a whole number",
-    "number": "a number",
-    "array": "a list",
-    "object": "an object",
-    "boolean": "true or false",
-}
-
-
 def problems(config: Mapping[str, t.Any]) -> list[str]:
     """Say, one line each, what is wrong with a configuration whose types are right.
 
@@ -386,28 +310,35 @@ def problems(config: Mapping[str, t.Any]) -> list[str]:
     """
     found = _login_problems(config)
     for name in ("api_url", "accounts_url"):
-        if (url := config.get(name)) and (problem := _url_problem(url)):
+        if (url := config.get(name)) and (problem := url_problem(url)):
             found.append(f"{name} {problem}")
-    if (start := config.get("start_date")) and not _is_moment(start):
+    if (start := config.get("start_date")) and not _is_timestamp(start):
         found.append("start_date must be a date and time such as 2026-01-31T00:00:00Z")
     if (zone := config.get("account_timezone")) and not _is_zone(zone):
-        found.append("account_timezone must be the IANA name of a time zone such as Europe/Berlin")
+        found.append(
+            "account_timezone must be the IANA name of a time zone such as Europe/Berlin"
+            if available_timezones()
+            else "account_timezone needs a time zone database, and this system has none: install "
+            "the Python package tzdata beside the tap, or the system's package of that name"
+        )
     keys = config.get("campaign_keys")
     if keys is not None and (not keys or any(not key.strip() for key in keys)):
         found.append(
             "campaign_keys must have at least one entry and no blank one; leave it out to read "
             "every campaign"
         )
-    elif keys is not None and not all(key.isprintable() for key in keys):
-        # It would break a line of the log in two.
-        found.append("campaign_keys must be printable, each on one line")
+    elif keys is not None and any(_NOT_IN_KEYS.search(key.strip()) for key in keys):
+        found.append(
+            "campaign_keys must be a list of keys such as 3z1f0a9c: none of them has blanks, "
+            "quotation marks, brackets or commas"
+        )
     found += [
         f"{name} must be {LONGEST_WAIT_SECONDS} or less"
         for name in ("rate_limit_lock_wait", "retry_wait", "request_timeout")
         if not config.get(name, 0) <= LONGEST_WAIT_SECONDS
     ]
     store = config.get("rate_limit_store", "file")
-    if store not in {"file", "memory"} and not _is_redis_url(store):
+    if store not in {"file", "memory"} and not is_redis_url(store):
         found.append("rate_limit_store must be file, memory, or a redis:// or rediss:// URL")
     for name in ("user_agent", *OAUTH_SETTINGS, "access_token", "auth_token"):
         if re.search(r"[^\x20-\x7e]", config.get(name) or ""):
@@ -436,55 +367,14 @@ def _login_problems(config: Mapping[str, t.Any]) -> list[str]:
     return found
 
 
-def _url_problem(url: str) -> str | None:
+def _timestamp(text: str) -> datetime:
+    timestamp = datetime.fromisoformat(text)
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+
+
+def _is_timestamp(text: str) -> bool:
     try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "is not a URL"
-    if parts.username is not None or parts.password is not None:
-        return "must not hold credentials"
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        # Spaces: `urlsplit` passes over some of them, and takes others out.
-        or re.search(r"[\s\x00-\x1f\x7f]", url)
-        or port == 0
-        or parts.path not in {"", "/"}
-        or parts.query
-        or parts.fragment
-    ):
-        return "must be a scheme and a host, such as https://campaigns.zoho.com"
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        return "must be https: plain http is for loopback addresses only"
-    return None
-
-
-def _is_redis_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"redis", "rediss"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        _moment(text).timestamp()
+        _timestamp(text).timestamp()
     except (ValueError, OverflowError):
         return False
     return True
@@ -496,42 +386,3 @@ def _is_zone(name: str) -> bool:
     except (ValueError, OSError, KeyError):
         return False
     return True
-
-
-_TRUTH = {
-    **dict.fromkeys(("true", "1", "yes", "on"), True),
-    **dict.fromkeys(("false", "0", "no", "off"), False),
-}
-
-
-def value_from_text(text: str, kinds: Sequence[str]) -> object:
-    """Return what a variable's text means as a setting of these types; the text if it means none.
-
-    A list is JSON, or its entries with commas between. One that is only digits is a key: JSON would
-    make a number of it.
-    """
-    if not text.strip():
-        return text
-    if "boolean" in kinds:
-        return _TRUTH.get(text.strip().lower(), text)
-    if "array" not in kinds and "object" not in kinds:
-        return text
-    with suppress(ValueError, RecursionError):
-        value = json.loads(text)
-        if type(value) not in {int, float}:
-            return value
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def environment_values(
-    names: Sequence[str], prefix: str, environ: Mapping[str, str]
-) -> dict[str, str]:
-    """Return what the environment says of these settings, as text.
-
-    Args:
-        names: Names of settings.
-        prefix: What their variables begin with, such as ``TAP_ZOHO_CAMPAIGNS_RECIPIENTS_``.
-        environ: The environment.
-    """
-    variables = {name: prefix + name.upper() for name in names}
-    return {name: environ[variable] for name, variable in variables.items() if variable in environ}

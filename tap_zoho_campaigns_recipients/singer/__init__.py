@@ -1,0 +1,1 @@
+"""What adapts the Singer SDK: streams, messages, files, logs, exit codes."""

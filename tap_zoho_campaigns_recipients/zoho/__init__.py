@@ -1,0 +1,1 @@
+"""Zoho Campaigns' API, and nothing of Singer: requests, responses, pages, rows."""

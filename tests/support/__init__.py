@@ -1,0 +1,1 @@
+"""What tests share: runs of the tap, clocks, the sandbox's truth, loaders, documents."""

@@ -1,0 +1,1 @@
+"""Programs that run a loader with a stand-in for its service, in the loader's environment."""
