@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import typing as t
 
 from tap_zoho_campaigns_recipients.probing.survey import ENOUGH_ROWS, List
@@ -18,6 +17,8 @@ DEFAULT_ECHO = (20, 1)
 RANGE_CODES = ("6502", "1001", "1005")
 HTTP_BAD_REQUEST = 400
 REPEATED_ROWS = 50
+FAR_BEHIND = 1_000_001
+"""An index past the end of any list, where no report tells of a shorter one."""
 SMALLEST_CAP = 10
 """Of fewer rows, lists of different widths may have the same number in so many bytes."""
 BEHIND_INDEX = 11
@@ -115,19 +116,14 @@ def _answer_order(survey: Survey, longest: List, widest: Answered) -> None:
 
 
 def _answer_duplicates(survey: Survey, addresses: list[str]) -> None:
-    twice = [
-        place
-        for place, address in enumerate(addresses)
-        # A forgotten contact has no address.
-        if "@" in address and address in addresses[:place]
-    ]
-    gaps = {later - earlier for earlier, later in itertools.pairwise(twice)}
-    if len(gaps) == 1:
-        survey.answers.seen("duplicates_every", gaps.pop() - 1, f"{len(twice)} contacts came twice")
-    elif not twice and len(addresses) >= ENOUGH_FOR_DUPLICATES:
-        survey.answers.inferred("duplicates_every", 0, f"no contact of {len(addresses)} came twice")
+    """Answer whether a contact comes twice; how often cannot be told from a few that do."""
+    # A forgotten contact has no address.
+    known = [address for address in addresses if "@" in address]
+    twice = len(known) - len(set(known))
+    if not twice and len(known) >= ENOUGH_FOR_DUPLICATES:
+        survey.answers.inferred("duplicates_every", 0, f"no contact of {len(known)} came twice")
     else:
-        survey.answers.unknown("duplicates_every", f"{len(twice)} of {len(addresses)} came twice")
+        survey.answers.unknown("duplicates_every", f"{twice} of {len(known)} came twice")
 
 
 def _answer_end(
@@ -146,13 +142,15 @@ def _answer_end(
             answers.unknown("range_cap", f"the longest list has {count} rows, and all came")
         _answer_past_end(survey, behind)
         return None
-    _ask_end_of_short_list(survey)
+    _ask_past_end(survey, longest)
     if count >= ENOUGH_ROWS:
         answers.seen("range_cap", None, f"{count} rows came in one page")
     elif count >= asked:
         answers.unknown("range_cap", f"{count} rows came, and more were refused")
     elif (
         len(behind.rows) == count >= SMALLEST_CAP
+        # Where rows are hidden after the cut, the last row of a page comes again.
+        and not {*map(_identity, behind.rows)} & {*map(_identity, good[asked].rows)}
         and all(len(each.rows) == min(rows, count) for rows, each in good.items())
         and _is_cut_elsewhere(survey, longest, asked, count)
     ):
@@ -175,20 +173,19 @@ def _is_cut_elsewhere(survey: Survey, longest: List, asked: int, count: int) -> 
     return bool(longer) and len(survey.ask_list(longer[0], fromindex=1, range=asked).rows) == count
 
 
-def _ask_end_of_short_list(survey: Survey) -> None:
+def _ask_past_end(survey: Survey, longest: List) -> None:
+    """Ask for a page behind the last row of a list that has rows."""
     smallest = [each for each in survey.lists() if each.count > 0]
-    if smallest:
-        chosen = smallest[-1]
-        behind = survey.ask_list(chosen, fromindex=chosen.count + 1, range=1)
-        if not behind.rows:
-            _answer_past_end(survey, behind)
-            return
-    survey.answers.unknown("past_end", "no list of known length was found")
+    chosen, index = longest, FAR_BEHIND
+    # The report may be wrong: of an empty list there is no page past the end.
+    if smallest and survey.ask_list(smallest[-1], fromindex=1, range=1).rows:
+        chosen, index = smallest[-1], smallest[-1].count + 1
+    _answer_past_end(survey, survey.ask_list(chosen, fromindex=index, range=1))
 
 
 def _answer_past_end(survey: Survey, behind: Answered) -> None:
     form = _form_of_no_rows(behind)
-    if form in {"6303", "2502", "empty", "null", "absent"}:
+    if not behind.rows and form in {"6303", "2502", "empty", "null", "absent"}:
         survey.answers.seen("past_end", form, behind.describes)
     else:
         survey.answers.unknown("past_end", behind.describes)

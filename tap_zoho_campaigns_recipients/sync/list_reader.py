@@ -138,13 +138,17 @@ class ListReader(Reader):
         """Whether a page is requested before the report.
 
         A campaign that was left out before is probably deleted, and its report would fail too. It
-        is past its window, so whether its lists have changed does not matter.
+        is past its window, so whether its lists have changed does not matter; but one that waits
+        for its next last reading is not read now.
         """
         context, campaign = self._context, self.campaign
         return (
             campaign.was_left_out
             and not context.skipped.has_answered(campaign)
             and context.window.is_closing(campaign)
+            and self._bookmarks.is_due(
+                None, context.window.now_ms(), context.reread_after_days, is_last=True
+            )
         )
 
     # Whether to read

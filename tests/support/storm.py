@@ -110,6 +110,7 @@ SHARE_OF_SLOW = 1 / 60
 ATTEMPTS_WITH_FAULTS = 5
 MOST_ATTEMPTS = 9
 SKEW_SLACK_SECONDS = 34 * 3600
+READINGS_BEFORE_WAITING = 2
 """Where only the skewed time of sending is known, the window ends so much later at the most."""
 
 ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[a-z]+")
@@ -225,6 +226,8 @@ class Model:
     """Lists that had their last read for certain."""
     maybe_finished: set[List] = field(default_factory=set)
     """Lists of which a read may have been the last one."""
+    moved: list[float] = field(default_factory=list)
+    """When starts ended during which lists moved."""
 
 
 def check(holds: object, what: str, *details: object) -> None:
@@ -720,6 +723,11 @@ class Storm:
     def _note_finished(self, attempt: Attempt) -> None:
         slack = 0 if self.zoho.switches.gmt_fields else SKEW_SLACK_SECONDS
         unreported = self._unreported(attempt)
+        if attempt.moves:
+            self.model.moved.append(attempt.ended)
+        # After two last readings that were not complete the next one waits for a day.
+        recent = [moved for moved in self.model.moved if attempt.ended - moved <= DAY_S + slack]
+        is_calm = not attempt.moves and len(recent) < READINGS_BEFORE_WAITING
         for campaign in self._considered():
             over = (self._parent(campaign).sent_at or 0) + self.window_days * DAY_S
             for stream in attempt.streams:
@@ -730,7 +738,7 @@ class Storm:
                     continue
                 is_reported = self.zoho.switches.reports == "ok" and campaign.key not in unreported
                 is_list = stream in RECIPIENT_ACTIONS or stream in EVENTS_OF.values()
-                if not attempt.moves if is_list else is_reported:
+                if is_calm if is_list else is_reported:
                     self.model.finished.add(place)
 
     def _check_whole(self, attempt: Attempt) -> None:
