@@ -8,7 +8,7 @@ export PIP_NO_INPUT = 1
 
 # Each in an environment of its own: their pins clash with each other and with the tap's.
 PROGRAMS := meltano pgserver target-postgres target-jsonl target-csv target-stitch target-snowflake \
-  target-postgres-s3 moto
+  target-postgres-s3 moto dbt
 # Which loader runs on which Python: docs/loaders.md.
 ifneq ($(filter $(VERSION),3.11 3.12),)
 PROGRAMS += pipelinewise-target-postgres target-s3
@@ -46,15 +46,16 @@ $(DEV): .venv/.pinned-$(VERSION) pyproject.toml
 	@touch $@
 
 # The pip of Python 3.11 before 3.11.8 does not find the hashes of packages that are wanted with an extra.
-.venvs/target-bigquery/$(READY): VENV_OPTIONS := --upgrade-deps
+.venvs/target-bigquery/$(READY) .venvs/dbt/$(READY): VENV_OPTIONS := --upgrade-deps
 
 .PHONY: dev
 dev: $(DEV) ## Set up .venv/ for development
 
-DEMO := .venvs/pgserver/bin/python -W 'ignore:XDG_RUNTIME_DIR is not set' -m demo
+# From here on the demonstration counts how long it takes.
+DEMO := DEMO_STARTED_AT=$(shell date +%s) .venvs/pgserver/bin/python -W 'ignore:XDG_RUNTIME_DIR is not set' -m demo
 
 .PHONY: demo
-demo: .venvs/meltano/$(READY) .venvs/pgserver/$(READY) ## Run the tap against a sandbox into PostgreSQL and show what arrived
+demo: .venvs/meltano/$(READY) .venvs/pgserver/$(READY) ## Run the tap against a sandbox into PostgreSQL, build the models, and show what arrived
 	$(DEMO)
 
 .PHONY: demo-sql
@@ -173,7 +174,7 @@ COMPILE := .venvs/tools/bin/uv pip compile --quiet --upgrade --generate-hashes -
 lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
 	for name in meltano pgserver target-postgres target-jsonl target-csv target-stitch target-snowflake \
-	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto tools bench-dlt bench-airbyte; do \
+	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto dbt tools bench-dlt bench-airbyte; do \
 	  $(COMPILE) --universal requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
 	$(COMPILE) --python-platform linux requirements/target-duckdb.in --output-file requirements/target-duckdb.txt

