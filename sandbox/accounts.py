@@ -310,9 +310,9 @@ def demo_account(now: float | None = None) -> Account:
     ):
         make_campaign(account, name, recipients=size, days_ago=days_ago, spread_s=90)
     test = make_campaign(account, "Subject test", recipients=480, days_ago=9.0, type="abtesting")
-    _, variant = test.variants or ()
-    for n, contact in enumerate(variant.mail.contacts("unopenedcontacts")[:9]):
-        account.open(variant.key, contact, timestamp - DAY_S * (8.9 - n / 10))
+    for variant in test.variants[1:] if test.variants else ():
+        for n, contact in enumerate(variant.mail.contacts("unopenedcontacts")[:9]):
+            account.open(variant.key, contact, timestamp - DAY_S * (8.9 - n / 10))
     make_campaign(account, "Old subject test", recipients=240, days_ago=300.0, type="abtesting")
     list(account.campaigns.values())[4].zuid = "738481111"
     make_campaign(account, "Christmas (draft)", status="Draft", days_ago=1.0)

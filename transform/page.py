@@ -36,6 +36,10 @@ MOST_PLACES = 12
 MOST_CHARACTERS = 44
 STEP_PX = 22
 WIDTH_PX = 200
+NAMES = alt.Axis(ticks=False, domain=False, labelPadding=6, minExtent=84)
+HOUR_MARKS = alt.Axis(
+    values=list(range(0, HOURS + 1, 12)), labelExpr="datum.value + ' h'", grid=False
+)
 STEPS = {
     "sent": "Sent",
     "delivered": "Delivered",
@@ -49,7 +53,7 @@ QUERIES = {
     "campaigns": "select * from {{ ref('zoho_campaigns__campaigns') }} "
     "where sent_at is not null order by sent_at desc, campaign_key",
     "hours": "select * from {{ ref('zoho_campaigns__engagement_by_hour') }} "
-    f"where hours_after_sending between 0 and {HOURS - 1} order by 1, 2",
+    "where hours_after_sending between 0 and 47 order by 1, 2",
     "tests": "select * from {{ ref('zoho_campaigns__ab_tests') }} "
     "order by sent_at desc, campaign_key",
     "links": "select url, sum(contacts) as contacts, sum(clicks) as clicks "
@@ -153,23 +157,24 @@ def svg(chart: alt.Chart | alt.LayerChart, label: str) -> str:
         )
         .configure_text(fill="var(--text)", fontSize=12)
     )
-    text = vl_convert.vegalite_to_svg(drawn.to_json())
+    text: str = vl_convert.vegalite_to_svg(drawn.to_json())
     return text.replace("<svg ", f'<svg role="group" aria-label="{html.escape(label)}" ', 1)
 
 
 def bars(rows: list[Row], name: str, value: str, *, text: str = ",d") -> alt.LayerChart:
     """Return horizontal bars with their numbers beside them, in the order of the rows."""
     highest = max((row[value] or 0 for row in rows), default=0)
+    room = alt.Scale(domain=[0, max(highest, 0.001) * 1.3], nice=False)
     base = alt.Chart(alt.Data(values=rows)).encode(
         y=alt.Y(
             f"{name}:N",
             sort=None,
-            axis=alt.Axis(ticks=False, domain=False, labelPadding=6, minExtent=84),
+            axis=NAMES,
         ),
         x=alt.X(
             f"{value}:Q",
             axis=None,
-            scale=alt.Scale(domain=[0, max(highest, 0.001) * 1.3], nice=False),
+            scale=room,
         ),
     )
     return alt.layer(
@@ -249,7 +254,7 @@ def whole(row: Row) -> Row:
 def shown(value: object) -> str:
     """Return a value as a cell of a table."""
     if value is None:
-        return "–"
+        return "—"
     if isinstance(value, float) and not math.isnan(value):
         return f"{value:.1%}"
     return f"{value:,}" if isinstance(value, int) else html.escape(str(value))
@@ -305,7 +310,7 @@ def funnels(found: dict[str, list[Row]]) -> str:
 
 def timelines(found: dict[str, list[Row]]) -> str:
     """Return opens and clicks over the hours after sending, for the latest campaigns."""
-    figures = []
+    figures: list[str] = []
     for campaign in found["campaigns"]:
         rows = [each for each in found["hours"] if each["campaign_key"] == campaign["campaign_key"]]
         if not rows or len(figures) == TIMELINES:
@@ -394,7 +399,7 @@ def page(found: dict[str, list[Row]]) -> str:
         (
             "hours",
             "After sending",
-            f"Opens and clicks in each of the first {HOURS} hours after the contact's mail was sent.",
+            f"Opens and clicks in each of the first {HOURS} hours after a contact's mail was sent.",
             lambda: timelines(found),
         ),
         (
@@ -417,7 +422,8 @@ def page(found: dict[str, list[Row]]) -> str:
     drawn = [each for each in drawn if each[-1]]
     links = "".join(f'<a href="#{key}">{title}</a>' for key, title, *_ in drawn)
     body = "".join(
-        f'<section id="{key}"><h2>{title}</h2><p>{text}</p><div class="grid">{figures}</div></section>'
+        f'<section id="{key}"><h2>{title}</h2><p>{text}</p>'
+        f'<div class="grid">{figures}</div></section>'
         for key, title, text, figures in drawn
     )
     return (
@@ -444,10 +450,10 @@ def main() -> int:
     try:
         found = rows_of_models(options)
     except PageError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     chosen.output.write_text(page(found), encoding="utf-8")
-    print(f"{chosen.output} was written.")
+    sys.stdout.write(f"{chosen.output} was written.\n")
     return 0
 
 
