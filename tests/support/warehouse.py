@@ -257,7 +257,7 @@ def lists(warehouse: Warehouse, queries: dict[str, str]) -> dict[str, list[Recor
     }
 
 
-def drop(server: Postgres) -> None:
+def drop(server: Postgres, schema: str = SCHEMA) -> None:
     """Take the tables away again."""
     subprocess.run(
         [
@@ -265,7 +265,7 @@ def drop(server: Postgres) -> None:
             "-X",
             "-q",
             "-c",
-            f"drop schema if exists {SCHEMA} cascade",
+            f"drop schema if exists {schema} cascade",
             server.uri,
         ],
         check=True,

@@ -11,7 +11,7 @@ with events as (
       partition by stream, main_campaign_key, contact_email order by event_at_local, event_number
     ) as number_of_contact
   from {{ ref('stg_zoho_campaigns__events') }}
-  where hours_after_sending is not null
+  where hours_after_sending is not null and is_in_list
 
 )
 

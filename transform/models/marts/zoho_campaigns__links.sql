@@ -28,7 +28,7 @@ with {% if has_lists %}counted as (
     min(event_at) as first_clicked_at,
     max(event_at) as last_clicked_at
   from {{ ref('stg_zoho_campaigns__events') }}
-  where stream = 'click_events' and url is not null
+  where stream = 'click_events' and url is not null and is_in_list
   group by 1, 2, 3
 
 ){% endif %}, links as (

@@ -43,6 +43,7 @@ with events as (
     sent.sent_at,
     {{ zoho_campaigns.wall_clock('sent.sent_date') }} as sent_at_local,
     contact.list_read_at as contact_read_at,
+    contact.is_in_list,
     {%- endif %}
     max(events.list_read_at) over (
       partition by events.stream, events.campaign_key, events.contact_email
@@ -79,6 +80,7 @@ select
   {%- endif %}
   event_label,
   url,
+  {{ 'coalesce(is_in_list, true)' if has_lists else 'true' }} as is_in_list,
   list_read_at
 from read
 -- An event that is older than its contact's latest reading is one that Zoho no longer reports.
