@@ -736,12 +736,12 @@ def test_trouble_that_stays(zoho: Sandbox, clock: FakeClock, fault: str) -> None
 
 def test_time_out(zoho: Sandbox, clock: FakeClock) -> None:
     """A response slower than `request_timeout` is a failed request."""
-    zoho.faults.add("slow", endpoint=RECIPIENTS, seconds=0.6, times=2)
-    outcome = run_sent(zoho, clock, request_timeout=0.2)
+    zoho.faults.add("slow", endpoint=RECIPIENTS, seconds=2.5, times=2)
+    outcome = run_sent(zoho, clock, request_timeout=1.5)
     assert outcome.error is None
     assert sent_to(outcome) == set(keys(zoho))
     assert len(clock.slept) == 2
-    assert any("request_timeout, 0.2 seconds" in each for each in outcome.log)
+    assert any("request_timeout, 1.5 seconds" in each for each in outcome.log)
 
 
 @pytest.mark.parametrize("fault", ["500", "html", "reset", "2101"])

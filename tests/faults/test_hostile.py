@@ -176,7 +176,7 @@ def test_wrong_types_around_the_rows(zoho: Sandbox, clock: FakeClock, endpoint: 
     for number, path in enumerate(places(document)):
         if len(path) > 2 and endpoint in {RECIPIENTS, LISTING}:
             continue  # these are the rows' own
-        values = WRONG[number % 3 :: 3] if len(path) < 3 else [WRONG[number % len(WRONG)]]
+        values = WRONG[number % 6 :: 6] if len(path) < 3 else [WRONG[number % len(WRONG)]]
         for value in values:
             answer(zoho, endpoint, spoilt(document, path, value))
             outcome = run(zoho, clock, campaign_keys=keys)

@@ -210,9 +210,10 @@ def _xml_record(
     return True
 
 
-def minute(at: float) -> float:
-    """Return the time that a text to the minute says."""
-    return at // 60 * 60
+def minute(at: float, timezone: str) -> float:
+    """Return the time that a wall-clock text says: to the minute, of two equal ones the earlier."""
+    clock = datetime.fromtimestamp(at // 60 * 60, ZoneInfo(timezone))
+    return clock.replace(fold=0).timestamp()
 
 
 def expected_events(zoho: Sandbox, read_at: float, form: str = "json") -> dict[str, list[Record]]:
@@ -244,7 +245,7 @@ def events_of_list(
             # The map has one time for each link.
             times = [(at, url) for url, at in {u: a for a, u in reversed(row["clicks"])}.items()]
         spell = timeline_clock if form == "xml" else wall_clock
-        ordered = sorted((minute(at), label, at) for at, label in times)
+        ordered = sorted((minute(at, zone), label, at) for at, label in times)
         for number, (_, label, at) in enumerate(ordered, 1):
             record = {
                 "campaign_key": key,
@@ -255,7 +256,7 @@ def events_of_list(
                 "contact_id": None if form == "xml" else row["contact_id"],
                 "event_number": number,
                 "event_time": spell(at, zone),
-                "event_time_utc": iso(minute(at)),
+                "event_time_utc": iso(minute(at, zone)),
                 "event_label": None if form == "xml" else label,
                 "list_read_at": iso(read_at),
             }

@@ -638,7 +638,7 @@ def replaced(value: t.Any, path: list[int], by: t.Any) -> t.Any:
     return copy
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(states, st.lists(st.integers(0, 9), max_size=8), json_values)
 def test_any_state_is_read_or_refused(state: State, path: list[int], value: t.Any) -> None:
     """Whatever is in the state file: it is read, and can be written again, or is refused."""
