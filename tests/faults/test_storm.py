@@ -8,7 +8,7 @@ import pytest
 
 from support import storm
 
-SEEDS = range(1000, 1024)
+SEEDS = range(1000, 1018)
 """Not those that `make storm` begins with: it should find what these have not."""
 
 
