@@ -75,15 +75,25 @@ programs: $(PROGRAM_STAMPS) ## Set up the loaders and Meltano in .venvs/ (make -
 
 .PHONY: test
 test: $(DEV) $(PROGRAM_STAMPS) ## Run every test (ARGS='-k word' for some)
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/stack $(ARGS)
+
+LOADED := loaders transform stack
 
 .PHONY: test-quick
 test-quick: $(DEV) ## Run the tests that need no loader and no Meltano (ARGS='-k word' for some)
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/loaders $(ARGS)
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup $(LOADED:%=--ignore=tests/%) $(ARGS)
 
 # These are about other programs or the package as it is built; and the SDK's own tests do not run
 # in an SDK of then with pytest of today.
-OLDEST_LEFT_OUT := loaders documents/test_packaging.py command_line/test_sdk_suite.py
+OLDEST_LEFT_OUT := loaders transform stack documents/test_packaging.py command_line/test_sdk_suite.py
+
+.PHONY: test-stack
+test-stack: $(DEV) .venvs/dbt/$(READY) .venvs/pgserver/$(READY) .venvs/target-postgres/$(READY) ## Run the tests that need a browser (Chromium)
+	.venv/bin/python -m pytest tests/stack $(ARGS)
+
+.PHONY: page
+page: .venvs/dbt/$(READY) ## Write a page from the models, of the database in DBT_… variables (OUTPUT=campaigns.html)
+	.venvs/dbt/bin/python transform/page.py --output $(or $(OUTPUT),campaigns.html)
 
 .PHONY: test-oldest
 test-oldest: .venvs/oldest/$(READY) ## Run the tests with the oldest versions that pyproject.toml allows
@@ -94,7 +104,7 @@ test-oldest: .venvs/oldest/$(READY) ## Run the tests with the oldest versions th
 .PHONY: coverage
 coverage: $(DEV) $(PROGRAM_STAMPS) ## Run every test and show which lines none of them reached
 	.venv/bin/python -m coverage erase
-	.venv/bin/python -m coverage run -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
+	.venv/bin/python -m coverage run -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/stack $(ARGS)
 	.venv/bin/python -m coverage combine --quiet
 	.venv/bin/python -m coverage report
 

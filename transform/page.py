@@ -11,9 +11,11 @@ import contextlib
 import html
 import io
 import math
+import re
 import sys
 import typing as t
 import warnings
+import zlib
 from pathlib import Path
 
 import altair as alt
@@ -158,6 +160,8 @@ def svg(chart: alt.Chart | alt.LayerChart, label: str) -> str:
         .configure_text(fill="var(--text)", fontSize=12)
     )
     text: str = vl_convert.vegalite_to_svg(drawn.to_json())
+    # Each chart numbers its clip paths from 0, and all are in one document.
+    text = re.sub(r'(?<=id="|rl\(#)clip', f"c{zlib.crc32(label.encode()):x}-", text)
     return text.replace("<svg ", f'<svg role="group" aria-label="{html.escape(label)}" ', 1)
 
 

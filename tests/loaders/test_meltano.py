@@ -218,14 +218,14 @@ def test_a_run_without_credentials_says_which_settings_are_missing(
 
 
 def test_the_project_has_two_environments_and_a_schedule() -> None:
-    """meltano.yml has the environments sandbox and prod, and a nightly run into PostgreSQL."""
+    """meltano.yml has the environments sandbox and prod, and a nightly run that builds the models."""
     file = yaml.safe_load(read("meltano.yml"))
     assert [each["name"] for each in file["environments"]] == ["sandbox", "prod"]
     assert file["default_environment"] == "sandbox"
     (schedule,) = file["schedules"]
     (job,) = file["jobs"]
     assert schedule["job"] == job["name"]
-    assert job["tasks"] == [f"{TAP} target-postgres"]
+    assert job["tasks"] == [f"{TAP} target-postgres dbt:build"]
 
 
 def test_the_commands_of_the_readme_work_as_they_stand(
