@@ -218,7 +218,7 @@ def test_a_run_without_credentials_says_which_settings_are_missing(
 
 
 def test_the_project_has_two_environments_and_a_schedule() -> None:
-    """meltano.yml has the environments sandbox and prod, and a nightly run that builds the models."""
+    """meltano.yml has the environments sandbox and prod, and a nightly run with the models."""
     file = yaml.safe_load(read("meltano.yml"))
     assert [each["name"] for each in file["environments"]] == ["sandbox", "prod"]
     assert file["default_environment"] == "sandbox"
