@@ -38,6 +38,8 @@ MOST_PLACES = 12
 MOST_CHARACTERS = 44
 STEP_PX = 22
 WIDTH_PX = 200
+PADDING = {"left": 22, "right": 12, "top": 2, "bottom": 2}
+"""The reader's font may be wider than the one that texts are measured in."""
 NAMES = alt.Axis(ticks=False, domain=False, labelPadding=6, minExtent=84)
 HOUR_MARKS = alt.Axis(
     values=list(range(0, HOURS + 1, 12)), labelExpr="datum.value + ' h'", grid=False
@@ -152,10 +154,10 @@ def svg(chart: alt.Chart | alt.LayerChart, label: str) -> str:
     """Draw a chart; its colors are those of the page, in light and dark."""
     quiet = {"labelColor": "var(--quiet)", "tickColor": "var(--line)", "domainColor": "var(--line)"}
     drawn = (
-        chart.configure(background="transparent", font="system-ui, sans-serif", padding=2)
+        chart.configure(background="transparent", font="system-ui, sans-serif", padding=PADDING)
         .configure_view(stroke=None)
         .configure_axis(
-            **quiet, gridColor="var(--line)", labelFontSize=12, labelLimit=150, title=None
+            **quiet, gridColor="var(--line)", labelFontSize=12, labelLimit=140, title=None
         )
         .configure_text(fill="var(--text)", fontSize=12)
     )

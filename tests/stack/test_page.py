@@ -32,8 +32,12 @@ const marks = [...document.querySelectorAll('[aria-roledescription=bar]')].map(m
   return [mark.closest('svg').getAttribute('aria-label'), mark.getAttribute('aria-label'),
     box.width, box.height, getComputedStyle(mark).fill];
 });
+const cut = [...document.querySelectorAll('figure text')].filter(text => {
+  const own = text.getBoundingClientRect(), svg = text.closest('svg').getBoundingClientRect();
+  return own.width && (own.left < svg.left - 0.5 || own.right > svg.right + 0.5);
+}).map(text => text.textContent);
 const wide = document.documentElement.scrollWidth > window.innerWidth;
-const text = JSON.stringify({marks, wide, width: window.innerWidth});
+const text = JSON.stringify({marks, cut, wide, width: window.innerWidth});
 document.body.innerHTML = '<pre id="measured"></pre>';
 document.getElementById('measured').textContent = text;
 </script>
@@ -75,6 +79,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Dbt, Path]]
         add(account, "news", 3, recipients=60, opened=25, clicked=11)
         add(account, 'A & <b>"more"</b>', 9, recipients=30, opened=12, clicked=7)
         add(account, "test", 5, recipients=100, opened=40, clicked=15, type="abtesting")
+        who = account.campaigns["news"].mail.contacts("openedcontacts")[0]
+        account.click("news", who, url=f"https://shop.example/{'W' * 60}")
         messages = run(zoho, clock, streams=SELECTED).messages
         lines = "".join(json.dumps(each) + "\n" for each in messages)
         load_into(warehouse, folder, lines.encode())
@@ -103,6 +109,7 @@ def test_marks(made: tuple[Dbt, Path], tmp_path: Path, width: int) -> None:
     assert found
     measured = json.loads(html.unescape(found[1]))
     assert not measured["wide"]
+    assert measured["cut"] == []
     charts: dict[str, dict[str, tuple[float, float]]] = {}
     for chart, label, wide, high, fill in measured["marks"]:
         assert fill not in {"", "none", "rgb(0, 0, 0)"}, label
@@ -147,6 +154,7 @@ def test_marks(made: tuple[Dbt, Path], tmp_path: Path, width: int) -> None:
     links: dict[str, int] = {}
     for row in dbt.rows("zoho_campaigns__links"):
         url = row["url"].removeprefix("https://")
+        url = url if len(url) <= 44 else url[:43] + "…"
         links[url] = links.get(url, 0) + row["clicks"]
     assert charts["Clicks by link"].keys() == {
         f"clicks: {clicks}; url: {url}" for url, clicks in links.items()
