@@ -141,6 +141,21 @@ format: $(DEV) ## Mend what ruff can mend
 	.venv/bin/python -m ruff check --fix
 	.venv/bin/python -m ruff format
 
+.PHONY: docs
+docs: .venvs/docs/$(READY) ## Build the documentation into site/, strictly
+	NO_MKDOCS_2_WARNING=1 .venvs/docs/bin/python -m mkdocs build --strict --quiet
+
+.PHONY: docs-pages
+docs-pages: $(DEV) ## Write the generated pages and pictures of docs/ again
+	.venv/bin/python -m docs_build
+
+.PHONY: docs-demo
+docs-demo: $(DEV) ## Run the demo from nothing, and draw what it prints
+	rm -rf .demo
+	$(MAKE) demo > .venvs/demo.txt
+	.venv/bin/python -m docs_build.demo_picture < .venvs/demo.txt > docs/images/demo.txt
+	$(MAKE) docs-pages
+
 .PHONY: bench
 bench: $(DEV) .venvs/bench-dlt/$(READY) .venvs/bench-airbyte/$(READY) ## Measure the tap and its like (ARGS='--only rows' for a part)
 	.venv/bin/python -m benchmarks $(ARGS)
@@ -173,7 +188,7 @@ COMPILE := .venvs/tools/bin/uv pip compile --quiet --upgrade --generate-hashes -
 lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
 	for name in meltano pgserver target-postgres target-jsonl target-csv target-stitch target-snowflake \
-	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto tools bench-dlt bench-airbyte; do \
+	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto tools docs bench-dlt bench-airbyte; do \
 	  $(COMPILE) --universal requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
 	$(COMPILE) --python-platform linux requirements/target-duckdb.in --output-file requirements/target-duckdb.txt
@@ -188,5 +203,5 @@ lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 
 .PHONY: clean
 clean: ## Remove everything that the targets above made
-	rm -rf .venv .venvs .demo .fuzz .meltano dist mutants .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venvs .demo .fuzz .meltano dist mutants site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
