@@ -31,6 +31,9 @@ OF_CAMPAIGNS = (
     "campaign_details",
     "list_readings",
 )
+MOST_SIDE_BY_SIDE = 6
+"""Tables that a picture has room for in its width."""
+
 STREAMS = (*LISTS, *EVENTS.values(), "list_readings", *OF_CAMPAIGNS[:-1])
 """In the order of the page."""
 
@@ -107,7 +110,7 @@ def diagram(chosen: list[StreamSchema]) -> str:
     Args:
         chosen: The tables.
     """
-    lines = ["erDiagram"]
+    lines = ["erDiagram", *(["    direction LR"] if len(chosen) > MOST_SIDE_BY_SIDE else [])]
     names = [stream.name for stream in chosen]
     for name in names:
         if name == "campaigns":

@@ -209,6 +209,23 @@ def test_the_documents_quote_the_measurements() -> None:
     assert [line for line in tables if line not in report] == []
 
 
+def test_the_documents_quote_the_month() -> None:
+    """Each line of the simulated month, and what the README says of it, is in the report."""
+    report = [line for line in read("benchmarks/RESULTS.md").splitlines() if line[:1] == "|"]
+    _, _, month = read("docs/costs.md").partition("| runs | calls |")
+    rows = [line.split(" | ") for line in month.split("\n\n")[0].splitlines()[2:]]
+    assert len(rows) == 4
+    for _, calls, share, *_ in rows:
+        assert any({calls, share} <= set(line.split(" | ")) for line in report), calls
+    said = " ".join(block(read("README.md"), "costs").split())
+    (of_month,) = re.findall(r"(\d[\d ]*) calls: (\S+%).* (\S+) times", said)
+    calls, share, times = of_month
+    assert any({calls, share} <= set(line.split(" | ")) and times in line for line in report)
+    seconds, megabytes = re.findall(r"([\d.]+) s and at most ([\d.]+) MB", said)[0]
+    (row,) = [line for line in report if line.startswith("| this tap, JSON | 127 320 ")]
+    assert {seconds, megabytes} <= set(re.findall(r"[\d.]+", row))
+
+
 def test_schemas_are_those_of_the_streams() -> None:
     """There is one schema file for each stream and no other."""
     assert sorted(SCHEMAS) == sorted(KEYS)

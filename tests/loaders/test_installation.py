@@ -36,7 +36,7 @@ def test_from_a_clone_to_files(zoho: Sandbox, tmp_path: Path) -> None:
         code(read("docs/pipe.md"), "pipe"),
     ]
     done = run_in_shell("\n".join(lines), tmp_path, tap_on_path=False, HOME=str(tmp_path))
-    assert done.stdout.startswith("tap-zoho-campaigns-recipients ")
+    assert "\ntap-zoho-campaigns-recipients v" in done.stdout
     lists = [
         (call.campaign_key, call.action) for call in zoho.requests if call.endpoint == RECIPIENTS
     ]
