@@ -56,7 +56,7 @@ DEMO := DEMO_STARTED_AT=$(shell date +%s) .venvs/pgserver/bin/python -W 'ignore:
 
 .PHONY: demo
 demo: .venvs/meltano/$(READY) .venvs/pgserver/$(READY) ## Run the tap against a sandbox into PostgreSQL, build the models, and show what arrived
-	$(DEMO)
+	@$(DEMO)
 
 .PHONY: demo-sql
 demo-sql: .venvs/pgserver/$(READY) ## Query the demo's database: make demo-sql SQL='select …', or without SQL a prompt
@@ -152,6 +152,21 @@ format: $(DEV) ## Mend what ruff can mend
 	.venv/bin/python -m ruff check --fix
 	.venv/bin/python -m ruff format
 
+.PHONY: docs
+docs: .venvs/docs/$(READY) ## Build the documentation into site/, strictly
+	NO_MKDOCS_2_WARNING=1 .venvs/docs/bin/python -m mkdocs build --strict --quiet
+
+.PHONY: docs-pages
+docs-pages: $(DEV) ## Write the generated pages and pictures of docs/ again
+	.venv/bin/python -m docs_build
+
+.PHONY: docs-demo
+docs-demo: $(DEV) ## Run the demo from nothing, and draw what it prints
+	rm -rf .demo
+	$(MAKE) demo > .venvs/demo.txt
+	.venv/bin/python -m docs_build.demo_picture < .venvs/demo.txt > docs/images/demo.txt
+	$(MAKE) docs-pages
+
 .PHONY: bench
 bench: $(DEV) .venvs/bench-dlt/$(READY) .venvs/bench-airbyte/$(READY) ## Measure the tap and its like (ARGS='--only rows' for a part)
 	.venv/bin/python -m benchmarks $(ARGS)
@@ -184,7 +199,7 @@ COMPILE := .venvs/tools/bin/uv pip compile --quiet --upgrade --generate-hashes -
 lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
 	for name in meltano pgserver target-postgres target-jsonl target-csv target-stitch target-snowflake \
-	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto dbt tools bench-dlt bench-airbyte; do \
+	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto dbt tools docs bench-dlt bench-airbyte; do \
 	  $(COMPILE) --universal requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
 	$(COMPILE) --python-platform linux requirements/target-duckdb.in --output-file requirements/target-duckdb.txt
@@ -199,5 +214,5 @@ lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 
 .PHONY: clean
 clean: ## Remove everything that the targets above made
-	rm -rf .venv .venvs .demo .fuzz .meltano dist mutants .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venvs .demo .fuzz .meltano dist mutants site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -60,14 +60,14 @@ def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wareho
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A Meltano project as the README describes it, with the examples, installed.
+    """A Meltano project as the documents describe it, with the examples, installed.
 
     Each test keeps its files and its state in a folder of its own, see `project.variables`.
     """
     project = new_project(tmp_path_factory.mktemp("project"))
     shutil.copytree(ROOT / "examples", project.folder / "examples")
     with (project.folder / "meltano.yml").open("a", encoding="utf-8") as file:
-        file.write(code(read("README.md"), "include") + "\n")
+        file.write(code(read("docs/examples.md"), "include") + "\n")
     project.succeed("install", TAP, "target-jsonl", "target-csv", "target-postgres")
     return project
 

@@ -9,6 +9,7 @@ import shlex
 import stat
 import subprocess
 import sys
+import sysconfig
 import termios
 import typing as t
 
@@ -345,9 +346,9 @@ def test_a_person_reads_what_is_wrong(
     assert names_in(tmp_path) == []
 
 
-def test_the_sandbox_login_of_the_readme(zoho: Sandbox, tmp_path: Path) -> None:
-    """What the README says for a login at the sandbox works as it stands."""
-    line = code(read("README.md"), "sandbox-login")
+def test_the_documented_login_at_the_sandbox(zoho: Sandbox, tmp_path: Path) -> None:
+    """What the documents say for a login at the sandbox works as it stands."""
+    line = code(read("docs/credentials.md"), "sandbox-login")
     assert line.count("http://127.0.0.1:8080") == 2
     line = line.replace("http://127.0.0.1:8080", zoho.url)
     line = line.replace("tap-zoho-campaigns-recipients-login", shlex.join(LOGIN))
@@ -362,6 +363,108 @@ def test_the_sandbox_login_of_the_readme(zoho: Sandbox, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert entries(tmp_path / ".env") == granted(zoho)
+
+
+def places_of(zoho: Sandbox, *more: str) -> dict[str, str]:
+    """Variables that lead a login to a sandbox, and the PATH that has the login on it."""
+    programs = [*more, sysconfig.get_path("scripts"), os.environ["PATH"]]
+    return {
+        f"{PREFIX}API_URL": zoho.url,
+        f"{PREFIX}ACCOUNTS_URL": zoho.url,
+        "PATH": os.pathsep.join(programs),
+    }
+
+
+def test_the_documented_login(zoho: Sandbox, tmp_path: Path) -> None:
+    """The login asks, writes `.env`, and the documented test then succeeds."""
+    account = zoho.account
+    places = places_of(zoho)
+    with Terminal(
+        ["bash", "-c", code(read("docs/credentials.md"), "login")], tmp_path, **places
+    ) as terminal:
+        terminal.answer(
+            Client_ID=account.client_id,
+            Client_secret=account.client_secret,
+            Grant_code=account.grant_code,
+        )
+        assert terminal.end() == 0
+    assert entries(tmp_path / ".env") == granted(zoho)
+    done = subprocess.run(
+        ["bash", "-c", code(read("docs/credentials.md"), "login-test")],
+        env=environment(PATH=places["PATH"]),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_documented_login_in_a_meltano_project() -> None:
+    """The login through Meltano is a line of what adds the tap to a project, which a test runs."""
+    line = code(read("docs/credentials.md"), "login-meltano")
+    assert line in code(read("docs/meltano.md"), "meltano-add").splitlines()
+
+
+def test_the_documented_login_at_the_sandbox_asks(zoho: Sandbox, tmp_path: Path) -> None:
+    """At a terminal, the login at the sandbox asks for what the page shows."""
+    account = zoho.account
+    line = code(read("docs/credentials.md"), "login-at-sandbox")
+    line = line.replace("http://127.0.0.1:8080", zoho.url)
+    page = read("docs/credentials.md")
+    for text in (account.client_id, account.client_secret, account.grant_code):
+        assert f"`{text}`" in page
+    path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ["PATH"]])
+    with Terminal(["bash", "-c", line], tmp_path, PATH=path) as terminal:
+        terminal.answer(
+            Client_ID=account.client_id,
+            Client_secret=account.client_secret,
+            Grant_code=account.grant_code,
+        )
+        assert terminal.end() == 0
+    assert entries(tmp_path / ".env") == granted(zoho)
+
+
+def test_the_documented_commands_for_meltano(zoho: Sandbox, tmp_path: Path) -> None:
+    """`--meltano | sh` asks at the terminal and calls Meltano for each of the four settings."""
+    account = zoho.account
+    program = tmp_path / "bin" / "meltano"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\ncat > /dev/null\necho "$@" >> {tmp_path}/called\n')
+    program.chmod(0o755)
+    line = code(read("docs/credentials.md"), "login-shell")
+    with Terminal(
+        ["bash", "-c", line], tmp_path, **places_of(zoho, str(program.parent))
+    ) as terminal:
+        terminal.answer(
+            Client_ID=account.client_id,
+            Client_secret=account.client_secret,
+            Grant_code=account.grant_code,
+        )
+        assert terminal.end() == 0
+    assert_hidden(account, terminal.screen)
+    called = (tmp_path / "called").read_text()
+    for name in ("client_id", "client_secret", "refresh_token", "data_center"):
+        assert f" {name}" in called
+
+
+def test_the_documented_login_without_a_terminal(zoho: Sandbox, tmp_path: Path) -> None:
+    """Secret and code come on standard input, all else from options."""
+    account = zoho.account
+    line = code(read("docs/credentials.md"), "login-no-terminal")
+    assert "1000.ABC…" in line
+    done = subprocess.run(
+        ["bash", "-c", line.replace("1000.ABC…", account.client_id)],
+        env=environment(**places_of(zoho), secret=account.client_secret, code=account.grant_code),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert entries(tmp_path / ".env") == granted(zoho, data_center="eu")
 
 
 @pytest.mark.parametrize("reply", ["y", "n"])

@@ -63,12 +63,12 @@ def texts(log: list[str]) -> list[str]:
     return [each["message"] for each in map(json.loads, log) if "metric_info" not in each]
 
 
-def test_the_log_is_the_story_that_the_readme_tells(zoho: Sandbox, tmp_path: Path) -> None:
-    """At INFO a run's log is what the README shows, line for line, and nothing of the SDK's."""
+def test_the_log_is_the_documented_story(zoho: Sandbox, tmp_path: Path) -> None:
+    """At INFO a run's log is what the documents show, line for line, and nothing of the SDK's."""
     streams = ["campaign_reports", "campaigns", "opened_contacts", "sent_contacts"]
     log = lines(zoho, tmp_path, streams=streams)
     version = r" v\S+"
-    shown = re.sub(r"\n +", " ", code(read("README.md"), "story"))
+    shown = re.sub(r"\n +", " ", code(read("docs/operation.md"), "story"))
     said = "\n".join(line.split(" | ")[-1] for line in log)
     assert re.sub(version, " v…", said) == re.sub(version, " v…", shown)
     assert all(re.match(r"[\d-]{10} [\d:,]{12} \| INFO +\| tap-zoho-", line) for line in log)

@@ -180,32 +180,50 @@ def test_env_example_holds_no_value() -> None:
     assert re.findall(r"^[^#\n]*=.+$", read(".env.example"), re.MULTILINE) == []
 
 
-def test_readme_has_the_settings_table_of_about() -> None:
-    """The README's table of settings is the one that --about --format=markdown prints."""
+def test_the_settings_page_has_the_table_of_about() -> None:
+    """The documented table of settings is the one that --about --format=markdown prints."""
     about = AboutFormatter.get_formatter("markdown").format_about(ABOUT)
     table = [line for line in about.splitlines() if line.startswith("|")]
-    assert block(read("README.md"), "settings").splitlines() == table
+    assert block(read("docs/settings.md"), "settings").splitlines() == table
 
 
-def test_readme_has_every_stream_with_its_key() -> None:
-    """The README's table of streams names each stream and its key."""
+@pytest.mark.parametrize("document", ["README.md", "docs/streams.md"])
+def test_the_table_of_streams_has_every_stream_with_its_key(document: str) -> None:
+    """The table of streams names each stream and its key."""
     rows = [
         [cell.strip(" `") for cell in line.strip("|").split("|")]
-        for line in block(read("README.md"), "streams").splitlines()[2:]
+        for line in block(read(document), "streams").splitlines()[2:]
     ]
     keys = {row[0]: re.findall(r"\w+", row[2]) for row in rows}
     assert keys == KEYS
 
 
-def test_readme_quotes_the_measurements() -> None:
-    """What the README quotes of the measurements is in their report, with date and machine."""
-    quoted = block(read("README.md"), "benchmarks").splitlines()
+def test_the_documents_quote_the_measurements() -> None:
+    """What the documents quote of the measurements is in their report, with date and machine."""
+    quoted = block(read("docs/costs.md"), "benchmarks").splitlines()
     report = read("benchmarks/RESULTS.md").splitlines()
     assert quoted[0].startswith("Written by `make bench` on ")
     assert quoted[0] in report
     tables = [line for line in quoted if line.startswith("|")]
     assert len([line for line in tables if "this tap" in line]) >= 5
     assert [line for line in tables if line not in report] == []
+
+
+def test_the_documents_quote_the_month() -> None:
+    """Each line of the simulated month, and what the README says of it, is in the report."""
+    report = [line for line in read("benchmarks/RESULTS.md").splitlines() if line[:1] == "|"]
+    _, _, month = read("docs/costs.md").partition("| runs | calls |")
+    rows = [line.split(" | ") for line in month.split("\n\n")[0].splitlines()[2:]]
+    assert len(rows) == 4
+    for _, calls, share, *_ in rows:
+        assert any({calls, share} <= set(line.split(" | ")) for line in report), calls
+    said = " ".join(block(read("README.md"), "costs").split())
+    (of_month,) = re.findall(r"(\d[\d ]*) calls: (\S+%).* (\S+) times", said)
+    calls, share, times = of_month
+    assert any({calls, share} <= set(line.split(" | ")) and times in line for line in report)
+    seconds, megabytes = re.findall(r"([\d.]+) s and at most ([\d.]+) MB", said)[0]
+    (row,) = [line for line in report if line.startswith("| this tap, JSON | 127 320 ")]
+    assert {seconds, megabytes} <= set(re.findall(r"[\d.]+", row))
 
 
 def test_schemas_are_those_of_the_streams() -> None:
@@ -313,7 +331,7 @@ def test_no_file_names_a_place_that_packages_are_downloaded_from() -> None:
     address = re.compile(
         r"[/][/](\w+\.)?(pypi|pythonhosted)\.|:[/]/\S+([/]simple|\.(whl|tar\.gz))\b"
     )
-    left_out = {".git", ".venv", ".venvs", ".demo", ".meltano", "dist", "mutants", "output"}
+    left_out = {".git", ".venv", ".venvs", ".demo", ".meltano", "dist", "mutants", "output", "site"}
     named = [
         path.relative_to(ROOT)
         for top in ROOT.iterdir()

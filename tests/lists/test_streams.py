@@ -124,7 +124,7 @@ def test_fields_of_recipient_streams(stream: str) -> None:
         f"{sorted(differing)} is in schemas/{stream}.json or in the contract, not in both. A field "
         "of all recipient streams belongs into the schema of each of them, a field of one stream "
         "into OWN_FIELDS in tests/support/truth.py, Zoho's names for it into SPELLINGS in "
-        "zoho/records.py, and the field into the table of the README: see CONTRIBUTING.md"
+        "zoho/records.py. make docs-pages then writes docs/fields.md: see docs/contributing.md"
     )
 
 

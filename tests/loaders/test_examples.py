@@ -1,13 +1,10 @@
-"""The examples of the README do what it says of them."""
+"""The documented examples do what is said of them."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import json
-import os
-import subprocess
-import sysconfig
 import typing as t
 
 import pytest
@@ -16,9 +13,10 @@ import yaml
 from sandbox import Sandbox, make_account
 from support.documents import ROOT, code, read, table
 from support.project import TAP
+from support.shell import run_in_shell
 from support.tap_runs import RECIPIENT_ACTIONS, RECIPIENTS, settings
 from support.truth import expected_list, sent_campaigns
-from support.warehouse import TIMEOUT_S, VENVS, by_key, from_warehouse, without_read_at
+from support.warehouse import by_key, from_warehouse, without_read_at
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,13 +56,13 @@ def jsonl(path: Path) -> list[Record]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_readme_names_every_example() -> None:
-    """The README's table has each file of examples/ and the plugin that it makes."""
+def test_every_example_is_documented() -> None:
+    """The table of examples has each file of examples/ and the plugin that it makes."""
     files = {path.name: yaml.safe_load(path.read_text()) for path in ROOT.glob("examples/*.yml")}
     plugins = {name: file["plugins"]["extractors"] for name, file in files.items()}
     assert all(plugin["inherit_from"] == TAP for (plugin,) in plugins.values())
-    rows = {f"[{name}](examples/{name})": plugin["name"] for name, (plugin,) in plugins.items()}
-    assert {file: plugin for file, plugin, _ in table(read("README.md"), "examples")} == rows
+    rows = {f"[{name}](../examples/{name})": plugin["name"] for name, (plugin,) in plugins.items()}
+    assert {file: plugin for file, plugin, _ in table(read("docs/examples.md"), "examples")} == rows
 
 
 def test_pseudonyms(project: Project, zoho: Sandbox, tmp_path: Path) -> None:
@@ -167,39 +165,10 @@ def test_batches(project: Project, zoho: Sandbox, postgres: Postgres, tmp_path: 
         assert loaded == true_rows(zoho, stream), stream
 
 
-def run_in_shell(commands: str, zoho: Sandbox, folder: Path) -> None:
-    """Run lines of the README in a folder that has a configuration and the examples."""
-    (folder / "config.json").write_text(json.dumps(settings(zoho)))
-    if not (folder / "examples").exists():
-        (folder / "examples").symlink_to(ROOT / "examples")
-    places = [sysconfig.get_path("scripts"), str(VENVS / "target-jsonl/bin"), os.environ["PATH"]]
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands],
-        cwd=folder,
-        env={**os.environ, "PATH": os.pathsep.join(places)},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-def test_the_plain_pipe_of_the_readme(zoho: Sandbox, tmp_path: Path) -> None:
-    """The lines of the README discover, read all, and in the second run read what is new."""
-    zoho.reset_log()
-    run_in_shell(code(read("README.md"), "pipe"), zoho, tmp_path)
-    lists = [
-        (call.campaign_key, call.action) for call in zoho.requests if call.endpoint == RECIPIENTS
-    ]
-    assert len(lists) == len(set(lists)) == 3 * len(RECIPIENT_ACTIONS)
-    (file,) = tmp_path.glob("sent_contacts-*.jsonl")
-    assert by_key(map(without_read_at, jsonl(file))) == true_rows(zoho, "sent_contacts")
-
-
 def test_structured_logs(zoho: Sandbox, tmp_path: Path) -> None:
     """With the logging file every line of the log is a JSON object, metrics included."""
-    run_in_shell(code(read("README.md"), "logs"), zoho, tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(settings(zoho)))
+    run_in_shell(code(read("docs/operation.md"), "logs"), tmp_path)
     lines = jsonl(tmp_path / "log.jsonl")
     assert {"level", "message", "ts", "logger_name"} <= set.intersection(*map(set, lines))
     assert any(line["message"].startswith("Run succeeded") for line in lines)

@@ -100,8 +100,8 @@ def loaded_lists(warehouse: Warehouse) -> Lists:
 
 
 def lists_now(warehouse: Warehouse) -> Lists:
-    """What the README's query finds for each list."""
-    query = code(read("README.md"), "now.sql").removesuffix(";")
+    """What the documented query finds for each list."""
+    query = code(read("docs/sql.md"), "now.sql").removesuffix(";")
     return lists(
         warehouse,
         {stream: query.replace("unopened_contacts", stream) for stream in RECIPIENT_ACTIONS},
@@ -205,7 +205,7 @@ def test_columns_have_the_right_types(
 def test_a_second_run_brings_what_changed(warehouse: Warehouse, tmp_path: Path) -> None:
     """After opens, clicks, an opt-out and a late bounce, one more run brings the tables up to date.
 
-    Rows that left a list stay in its table, as they were; the README's query tells who is in it.
+    Rows that left a list stay in its table, as they were; the documented query tells who is in it.
     """
     with Sandbox(account()) as zoho:
         state = load_into(warehouse, tmp_path, run_tap_process(settings(zoho), tmp_path))
@@ -240,7 +240,7 @@ def test_a_second_run_brings_what_changed(warehouse: Warehouse, tmp_path: Path) 
 def test_who_is_in_a_list_now_after_one_run(
     warehouse: Warehouse, messages: bytes, expected: Lists, tmp_path: Path
 ) -> None:
-    """After the first run, the README's query finds all of every list."""
+    """After the first run, the documented query finds all of every list."""
     load_into(warehouse, tmp_path, messages)
     assert lists_now(warehouse) == without_events(expected)
 

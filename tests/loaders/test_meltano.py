@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import typing as t
 
@@ -161,17 +162,62 @@ def test_select_chooses_streams(
 def test_details_are_left_out(
     project: Project, zoho: Sandbox, own: dict[str, str], tmp_path: Path
 ) -> None:
-    """Meltano selects `campaign_details` as well; two commands of the README leave them out."""
+    """Meltano selects `campaign_details` as well; two documented commands leave them out."""
     mine = new_project(tmp_path)
     (tmp_path / ".meltano").symlink_to(project.folder / ".meltano")
     mine.succeed(*RUN, **own)
     assert zoho.calls(DETAILS) == len(zoho.account.campaigns)
     zoho.reset_log()
-    for line in code(read("README.md"), "no-details").splitlines():
+    for line in code(read("docs/meltano.md"), "no-details").splitlines():
         mine.succeed(*shlex.split(line)[1:], **own)
     mine.succeed(*RUN[:1], "--full-refresh", *RUN[1:], **own)
     assert zoho.calls(DETAILS) == 0
     assert {call.action for call in zoho.requests if call.action} == {*RECIPIENT_ACTIONS.values()}
+
+
+def test_three_streams_are_selected(
+    project: Project, zoho: Sandbox, own: dict[str, str], tmp_path: Path
+) -> None:
+    """The documented lines leave three streams, and only their lists are asked for."""
+    mine = new_project(tmp_path)
+    (tmp_path / ".meltano").symlink_to(project.folder / ".meltano")
+    for line in code(read("docs/meltano.md"), "select-three").splitlines():
+        mine.succeed(*shlex.split(line)[1:], **own)
+    mine.succeed(*RUN, **own)
+    assert {call.action for call in zoho.requests if call.action} == {
+        "openedcontacts",
+        "clickedcontacts",
+    }
+    assert sorted(path.stem for path in tmp_path.glob("*.jsonl")) == [
+        "campaigns",
+        "clicked_contacts",
+        "opened_contacts",
+    ]
+
+
+def test_useful_commands(
+    project: Project, own: dict[str, str], postgres: Postgres, tmp_path: Path
+) -> None:
+    """Each of the documented useful commands succeeds."""
+    mine = new_project(tmp_path)
+    shutil.copytree(project.folder / ".meltano", tmp_path / ".meltano", symlinks=True)
+    places = {**own, "TARGET_POSTGRES_SQLALCHEMY_URL": postgres.loader_uri}
+    places["MELTANO_ENVIRONMENT"] = "sandbox"
+    for line in code(read("docs/meltano.md"), "meltano-useful").splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[0] == "meltano"
+        mine.succeed(*words[1:], **places)
+    assert postgres.rows(f"select 1 as one from {SCHEMA}.campaigns")
+    drop(postgres)
+
+
+def test_the_documented_run_at_the_sandbox(
+    project: Project, own: dict[str, str], tmp_path: Path
+) -> None:
+    """The documented line loads the sandbox's account into files."""
+    words = shlex.split(code(read("docs/sandbox.md"), "sandbox-meltano"))
+    project.succeed(*words[1:], **own)
+    assert len(loaded(tmp_path, "campaigns")) == 3
 
 
 @pytest.mark.parametrize("place", ["environment", ".env"])
@@ -228,10 +274,10 @@ def test_the_project_has_two_environments_and_a_schedule() -> None:
     assert job["tasks"] == [f"{TAP} target-postgres dbt:build"]
 
 
-def test_the_commands_of_the_readme_work_as_they_stand(
+def test_a_copy_of_the_project_works_as_documented(
     zoho: Sandbox, postgres: Postgres, tmp_path: Path
 ) -> None:
-    """From an empty folder to rows in PostgreSQL, with nothing but what the README says.
+    """From an empty folder to rows in PostgreSQL, with only what the documents say.
 
     `meltano invoke … --test` reads no list, and tells how many campaigns are visible.
     """
@@ -243,7 +289,7 @@ def test_the_commands_of_the_readme_work_as_they_stand(
         "1000.def…": account.refresh_token,
         "postgresql+psycopg://user:password@host/database": postgres.loader_uri,
     }
-    lines = code(read("README.md"), "meltano").splitlines()
+    lines = code(read("docs/meltano.md"), "meltano").splitlines()
     (environment,) = [line for line in lines if line.startswith("export ")]
     name, _, value = environment.removeprefix("export ").partition("=")
     lines.remove(environment)
@@ -266,7 +312,7 @@ def test_the_commands_of_the_readme_work_as_they_stand(
 def test_one_command_adds_the_tap_to_a_project(
     zoho: Sandbox, postgres: Postgres, tmp_path: Path
 ) -> None:
-    """In a project without plugins, what the README types adds the tap, logs in and fills tables.
+    """In a project without plugins, what the documents say adds the tap, logs in and fills tables.
 
     A second `meltano add` changes nothing. No line of a metric is without its stream.
     """
@@ -281,7 +327,7 @@ def test_one_command_adds_the_tap_to_a_project(
     uri = "postgresql+psycopg://user:password@host/database"
     make, *lines = (
         line.replace("/path/to/the/clone", str(ROOT)).replace(uri, postgres.loader_uri)
-        for line in code(read("README.md"), "meltano-add").splitlines()
+        for line in code(read("docs/meltano.md"), "meltano-add").splitlines()
     )
     subprocess.run(shlex.split(make), check=True, capture_output=True)
     assert [line.split()[:3] for line in lines][:2] == [

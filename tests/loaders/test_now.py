@@ -24,7 +24,7 @@ Keys = dict[str, set[tuple[str, str, int]]]
 
 def found(warehouse: Warehouse) -> Keys:
     """Return who is in which list by the documented query."""
-    query = code(read("README.md"), "now.sql").removesuffix(";")
+    query = code(read("docs/sql.md"), "now.sql").removesuffix(";")
     tables = lists(
         warehouse, {stream: query.replace("unopened_contacts", stream) for stream in STREAMS}
     )

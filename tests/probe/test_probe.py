@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import random
-import re
 import shlex
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from click.testing import CliRunner
 
 from sandbox import POSITIONS, Account, Moves, Sandbox, Switches, make_account, make_campaign
 from sandbox.switches import set_from_probe
-from support.documents import ROOT, read
+from support.documents import ROOT, code, read
 from support.planted import WORD, leak, planted_account
 from support.tap_runs import FakeClock, legacy, run_tap, settings
 from tap_zoho_campaigns_recipients.probe import main
@@ -345,10 +344,8 @@ def test_no_probe_file(document: object) -> None:
 
 def test_the_commands_of_the_page(tmp_path: Path) -> None:
     """The page's commands probe an account, and serve a sandbox that behaves like it."""
-    first, second = (
-        block.strip()
-        for block in re.findall(r"```bash\n(.*?)```", read("docs/probe.md"), re.DOTALL)
-    )
+    first = code(read("docs/probe.md"), "probe")
+    second = code(read("docs/probe.md"), "probe-sandbox")
     switches = Switches(past_end="2502", echo="none", token_limit=None)
     with Sandbox(rich_account(), switches=switches) as zoho:
         env = {

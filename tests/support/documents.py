@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import typing as t
 from pathlib import Path
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,3 +42,37 @@ def table(document: str, name: str) -> list[list[str]]:
         [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
         for line in block(document, name).splitlines()[2:]
     ]
+
+
+DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in ROOT.glob("docs/*.md")))
+"""What users read."""
+
+MARKED = re.compile(r"<!-- (?P<name>[\w.-]+) -->\n```(?P<kind>\w+)\n(?P<text>.*?)```", re.DOTALL)
+"""Fenced code after a mark."""
+
+
+class Fence(t.NamedTuple):
+    """Fenced code of a document."""
+
+    document: str
+    kind: str
+    """The language, such as bash."""
+    name: str
+    """Of the mark before it; empty without one."""
+    text: str
+
+
+def fences(*kinds: str) -> list[Fence]:
+    """All fenced code of the documents in some languages.
+
+    Args:
+        *kinds: The languages.
+    """
+    return [fence for name in DOCUMENTS for fence in _fences(name) if fence.kind in kinds]
+
+
+def _fences(document: str) -> Iterator[Fence]:
+    text = read(document)
+    names = {match.start("text"): match["name"] for match in MARKED.finditer(text)}
+    for match in re.finditer(r"```(\w+)\n(.*?)```", text, re.DOTALL):
+        yield Fence(document, match[1], names.get(match.start(2), ""), match[2])

@@ -77,7 +77,7 @@ class Project(t.NamedTuple):
 
 
 def new_project(folder: Path) -> Project:
-    """Make a project as the README says: the repository's own, with the address of a clone.
+    """Make a project as the documents say: the repository's own, with the address of a clone.
 
     Args:
         folder: Where.
