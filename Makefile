@@ -163,9 +163,9 @@ docs-pages: $(DEV) ## Write the generated pages and pictures of docs/ again
 .PHONY: docs-demo
 docs-demo: $(DEV) ## Run the demo from nothing, and draw what it prints
 	rm -rf .demo
-	$(MAKE) demo > .venvs/demo.txt
+	$(MAKE) --no-print-directory demo > .venvs/demo.txt
 	.venv/bin/python -m docs_build.demo_picture < .venvs/demo.txt > docs/images/demo.txt
-	$(MAKE) docs-pages
+	$(MAKE) --no-print-directory docs-pages
 
 .PHONY: bench
 bench: $(DEV) .venvs/bench-dlt/$(READY) .venvs/bench-airbyte/$(READY) ## Measure the tap and its like (ARGS='--only rows' for a part)

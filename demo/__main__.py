@@ -90,7 +90,7 @@ def demonstrate() -> int:
         )
         psql(server, sql_file("changes"))
         psql(server, sql_file("campaigns"))
-        page = ["invoke", f"{MODELS}:page", "--output", str(PAGE)]
+        page = ["invoke", f"{MODELS}:page", "--output", str(PAGE.relative_to(ROOT))]
         if code := meltano(page, settings):
             return code
     say(
