@@ -389,7 +389,8 @@ def _print_commands(results: Mapping[str, str]) -> None:
             secret = shlex.quote(value)
             click.echo(f"printf %s {secret} | meltano config set --from-file - {TAP} {name}")
         else:
-            click.echo(f"meltano config set {TAP} {name} {shlex.quote(value)}")
+            # Standard input is the rest of these commands, for the shell alone.
+            click.echo(f"meltano config set {TAP} {name} {shlex.quote(value)} < /dev/null")
 
 
 if __name__ == "__main__":
