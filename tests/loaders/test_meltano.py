@@ -201,14 +201,23 @@ def test_useful_commands(
     """Each of the documented useful commands succeeds."""
     mine = new_project(tmp_path)
     shutil.copytree(project.folder / ".meltano", tmp_path / ".meltano", symlinks=True)
-    places = {**own, "TARGET_POSTGRES_SQLALCHEMY_URL": postgres.loader_uri}
-    places["MELTANO_ENVIRONMENT"] = "sandbox"
+    # The schedule builds the models.
+    ignored = shutil.ignore_patterns("target", "logs", "__pycache__")
+    shutil.copytree(ROOT / "transform", tmp_path / "transform", ignore=ignored)
+    places = {
+        **own,
+        "MELTANO_ENVIRONMENT": "sandbox",
+        "TARGET_POSTGRES_SQLALCHEMY_URL": postgres.loader_uri,
+        "DBT_POSTGRES_HOST": postgres.folder,
+    }
     for line in code(read("docs/meltano.md"), "meltano-useful").splitlines():
         words = shlex.split(line, comments=True)
         assert words[0] == "meltano"
         mine.succeed(*words[1:], **places)
     assert postgres.rows(f"select 1 as one from {SCHEMA}.campaigns")
+    assert postgres.rows("select 1 as one from analytics.zoho_campaigns__campaigns")
     drop(postgres)
+    drop(postgres, "analytics")
 
 
 def test_the_documented_run_at_the_sandbox(
