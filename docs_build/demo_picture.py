@@ -67,15 +67,16 @@ def picture(text: str) -> str:
     height = 2 * MARGIN_PX + len(lines) * LINE_HEIGHT_PX
     drawn = []
     for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
         y = MARGIN_PX + number * LINE_HEIGHT_PX - 5
         kind = ' class="command"' if line.startswith("$ ") else ""
-        length = f'textLength="{columns(line) * CHARACTER_WIDTH_PX:.1f}"'
-        drawn.append(
-            f'<text x="{MARGIN_PX}" y="{y}" {length} lengthAdjust="spacingAndGlyphs"{kind}>'
-            f"{escape(line)}</text>"
-        )
+        # Each cell of a table is placed by itself: glyphs of other fonts have widths of their own.
+        before = 0
+        for cell in re.split(r"(?=\|)", line):
+            x = MARGIN_PX + before * CHARACTER_WIDTH_PX
+            before += columns(cell)
+            if cell.strip():
+                length = f'textLength="{columns(cell) * CHARACTER_WIDTH_PX:.1f}"'
+                drawn.append(f'<text x="{x:.1f}" y="{y}" {length}{kind}>{escape(cell)}</text>')
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">',
