@@ -60,6 +60,21 @@ def environment(**variables: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))} | variables
 
 
+def in_shell(lines: str, folder: Path, **variables: str) -> str:
+    """Run lines in a folder, and see them succeed; return what they logged."""
+    done = subprocess.run(
+        ["bash", "-c", lines],
+        env=environment(**variables),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=TIMEOUT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
@@ -96,17 +111,8 @@ def assert_hidden(account: Account, text: str) -> None:
 def assert_good(folder: Path, before: str = "") -> None:
     """The tap can log in with what it finds in a folder, after a line of shell."""
     tap = f"{shlex.quote(sys.executable)} -m tap_zoho_campaigns_recipients"
-    done = subprocess.run(
-        ["sh", "-c", f"{before}\n{tap} --config=ENV --test"],
-        env=environment(),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Credentials, scope and data center are right" in done.stderr
+    said = in_shell(f"{before}\n{tap} --config=ENV --test", folder)
+    assert "Credentials, scope and data center are right" in said
 
 
 # On a terminal
@@ -352,16 +358,7 @@ def test_the_documented_login_at_the_sandbox(zoho: Sandbox, tmp_path: Path) -> N
     assert line.count("http://127.0.0.1:8080") == 2
     line = line.replace("http://127.0.0.1:8080", zoho.url)
     line = line.replace("tap-zoho-campaigns-recipients-login", shlex.join(LOGIN))
-    done = subprocess.run(
-        ["sh", "-c", line],
-        env=environment(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stderr
+    in_shell(line, tmp_path)
     assert entries(tmp_path / ".env") == granted(zoho)
 
 
@@ -389,16 +386,7 @@ def test_the_documented_login(zoho: Sandbox, tmp_path: Path) -> None:
         )
         assert terminal.end() == 0
     assert entries(tmp_path / ".env") == granted(zoho)
-    done = subprocess.run(
-        ["bash", "-c", code(read("docs/credentials.md"), "login-test")],
-        env=environment(PATH=places["PATH"]),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stderr
+    in_shell(code(read("docs/credentials.md"), "login-test"), tmp_path, PATH=places["PATH"])
 
 
 def test_the_documented_login_in_a_meltano_project() -> None:
@@ -454,16 +442,8 @@ def test_the_documented_login_without_a_terminal(zoho: Sandbox, tmp_path: Path) 
     account = zoho.account
     line = code(read("docs/credentials.md"), "login-no-terminal")
     assert "1000.ABC…" in line
-    done = subprocess.run(
-        ["bash", "-c", line.replace("1000.ABC…", account.client_id)],
-        env=environment(**places_of(zoho), secret=account.client_secret, code=account.grant_code),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=TIMEOUT_S,
-    )
-    assert done.returncode == 0, done.stderr
+    variables = {"secret": account.client_secret, "code": account.grant_code}
+    in_shell(line.replace("1000.ABC…", account.client_id), tmp_path, **places_of(zoho), **variables)
     assert entries(tmp_path / ".env") == granted(zoho, data_center="eu")
 
 

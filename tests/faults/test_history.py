@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support import history
+from support.seeds import command
 
 SEEDS = range(1000, 1005)
 """Not those that `make histories` begins with: it should find what these have not."""
@@ -14,6 +15,6 @@ SEEDS = range(1000, 1005)
 def test_history(seed: int) -> None:
     """Whatever goes wrong in a night, the warehouse is right after the next one without trouble."""
     played = history.play(seed)
-    assert played.trouble is None, f"{played.trouble}\npython -m support.history --seed {seed}"
+    assert played.trouble is None, f"{played.trouble}\n{command('history', seed)}"
     assert played.count["runs"] > 60
     assert played.count["kill"] > 0

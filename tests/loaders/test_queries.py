@@ -32,7 +32,6 @@ STREAMS = (
     "click_events",
     "list_readings",
 )
-MINUTE_S = 60
 
 
 def seconds(text: str) -> float:

@@ -5,7 +5,6 @@ python -m support.planted 1000    probe so many accounts
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import random
@@ -16,6 +15,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from sandbox import POSITIONS, Account, Sandbox, make_campaign
+from support.seeds import Played, play_all
 from support.tap_runs import settings
 from tap_zoho_campaigns_recipients.probe import main as probe
 
@@ -118,22 +118,11 @@ def leak(seed: int, folder: Path) -> str | None:
     return None
 
 
-def main() -> int:
-    """Probe many accounts, and say which of their values were found."""
-    parser = argparse.ArgumentParser(description="Probes accounts with planted values.")
-    parser.add_argument("accounts", nargs="?", type=int, default=1000)
-    parser.add_argument("--seed", type=int, help="this one only")
-    chosen = parser.parse_args()
-    seeds = range(chosen.accounts) if chosen.seed is None else [chosen.seed]
-    wrong = 0
+def play(seed: int) -> Played:
+    """Probe one account, in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        for seed in seeds:
-            if found := leak(seed, Path(folder)):
-                wrong += 1
-                sys.stdout.write(f"seed {seed}: {found}\n")
-    sys.stdout.write(f"{len(seeds)} accounts, {wrong} went wrong\n")
-    return 1 if wrong else 0
+        return Played(seed, leak(seed, Path(folder)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(play_all("planted", play))

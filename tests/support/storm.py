@@ -11,12 +11,10 @@ is held against what the sandbox knows to be true. Waits cost no time: the clock
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
 import logging
-import multiprocessing
 import os
 import random
 import re
@@ -32,6 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox import POSITIONS, STORM_KINDS, Limit, Moves, Sandbox, make_account, make_campaign
+from support.seeds import Played, play_all
 from support.tap_runs import (
     DAY_S,
     DETAILS,
@@ -810,16 +809,7 @@ def _tap_class(clock: Clock) -> type[TapZohoCampaignsRecipients]:
     )
 
 
-@dataclass
-class Weather:
-    """What became of one storm."""
-
-    seed: int
-    trouble: str | None
-    count: Counter[str]
-
-
-def blow(seed: int, *, with_processes: bool | None = None) -> Weather:
+def blow(seed: int, *, with_processes: bool | None = None) -> Played:
     """Let one storm blow.
 
     Args:
@@ -837,15 +827,10 @@ def blow(seed: int, *, with_processes: bool | None = None) -> Weather:
             trouble = str(lost)
         except Exception:  # noqa: BLE001 - whatever it is, the seed must be said
             trouble = traceback.format_exc()
-    return Weather(seed, trouble, storm.count)
+    return Played(seed, trouble, storm.count)
 
 
-def repeat(seed: int) -> str:
-    """Return the command that runs a storm again."""
-    return f"{Path(sys.executable).name} -m support.storm --seed {seed}"
-
-
-def summary(weathers: Iterable[Weather]) -> str:
+def summary(weathers: Iterable[Played]) -> str:
     """Return what a number of storms did, in a few lines."""
     total = Counter[str]()
     for weather in weathers:
@@ -858,41 +843,8 @@ def summary(weathers: Iterable[Weather]) -> str:
     return f"{others}, {sum(faults.values())} faults: {kinds}"
 
 
-def main() -> int:
-    """Run storms, and say which went wrong."""
-    parser = argparse.ArgumentParser(description="Fault storms, checked against a model.")
-    parser.add_argument("seeds", nargs="?", type=int, default=500, help="how many")
-    parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--seed", type=int, help="this one only")
-    chosen = parser.parse_args()
-    seeds = range(chosen.first, chosen.first + chosen.seeds)
-    if chosen.seed is not None:
-        seeds = range(chosen.seed, chosen.seed + 1)
-    say = sys.stdout.write
-    begin = time.monotonic()
-    weathers = []
-    # A run leaves its threads waiting for work: some storms, and the process is a new one.
-    with multiprocessing.get_context("spawn").Pool(
-        min(os.cpu_count() or 1, 4), maxtasksperchild=20
-    ) as pool:
-        for weather in pool.imap(blow, seeds):
-            weathers.append(weather)
-            if weather.trouble:
-                say(f"seed {weather.seed}: {weather.trouble}\n  again: {repeat(weather.seed)}\n")
-            elif len(weathers) % 50 == 0:
-                say(f"{len(weathers)} storms, {time.monotonic() - begin:.0f} s\n")
-            sys.stdout.flush()
-        # Not left to `with`: it ends its processes by a signal, for which the tap has a handler.
-        pool.close()
-        pool.join()
-    wrong = [weather.seed for weather in weathers if weather.trouble]
-    say(f"{len(weathers)} storms in {time.monotonic() - begin:.0f} s: {summary(weathers)}\n")
-    say(f"{len(wrong)} went wrong: {wrong}\n" if wrong else "All is well.\n")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--tap"]:
         _tap_class(ScaledClock(float(sys.argv[2]))).cli(sys.argv[3:])
     else:
-        sys.exit(main())
+        sys.exit(play_all("storm", blow, summary))
