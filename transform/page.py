@@ -16,6 +16,7 @@ import sys
 import typing as t
 import warnings
 import zlib
+from decimal import Decimal
 from pathlib import Path
 
 import altair as alt
@@ -56,8 +57,7 @@ STEPS = {
 QUERIES = {
     "campaigns": "select * from {{ ref('zoho_campaigns__campaigns') }} "
     "where sent_at is not null order by sent_at desc, campaign_key",
-    "hours": "select * from {{ ref('zoho_campaigns__engagement_by_hour') }} "
-    "where hours_after_sending between 0 and 47 order by 1, 2",
+    "hours": "select * from {{ ref('zoho_campaigns__engagement_by_hour') }} order by 1, 2",
     "tests": "select * from {{ ref('zoho_campaigns__ab_tests') }} "
     "order by sent_at desc, campaign_key",
     "links": "select url, sum(contacts) as contacts, sum(clicks) as clicks "
@@ -203,9 +203,7 @@ def hourly(rows: list[Row]) -> alt.Chart:
             x=alt.X(
                 "hour:Q",
                 scale=alt.Scale(domain=[0, HOURS]),
-                axis=alt.Axis(
-                    values=list(range(0, HOURS + 1, 12)), labelExpr="datum.value + ' h'", grid=False
-                ),
+                axis=HOUR_MARKS,
             ),
             y=alt.Y("number:Q", stack=None, axis=alt.Axis(tickCount=3, format="d", tickMinStep=1)),
             color=alt.Color(
@@ -239,19 +237,11 @@ def sides(test: Row) -> alt.LayerChart:
 # The page
 
 
-def plain(rows: list[Row]) -> list[Row]:
-    """Return the rows with numbers that JSON can hold."""
-    return [
-        {name: float(value) if hasattr(value, "as_tuple") else value for name, value in row.items()}
-        for row in rows
-    ]
-
-
-def whole(row: Row) -> Row:
-    """Return a row with whole numbers where they are whole."""
+def plain(row: Row) -> Row:
+    """Return a row with numbers that JSON can hold: whole ones, and rates."""
     return {
-        name: int(value)
-        if isinstance(value, float) and value.is_integer() and not name.endswith("_rate")
+        name: (float if name.endswith("_rate") else int)(value)
+        if isinstance(value, Decimal)
         else value
         for name, value in row.items()
     }
@@ -318,7 +308,12 @@ def timelines(found: dict[str, list[Row]]) -> str:
     """Return opens and clicks over the hours after sending, for the latest campaigns."""
     figures: list[str] = []
     for campaign in found["campaigns"]:
-        rows = [each for each in found["hours"] if each["campaign_key"] == campaign["campaign_key"]]
+        rows = [
+            each
+            for each in found["hours"]
+            if each["campaign_key"] == campaign["campaign_key"]
+            and 0 <= each["hours_after_sending"] < HOURS
+        ]
         if not rows or len(figures) == TIMELINES:
             continue
         drawn = svg(hourly(rows), f"Opens and clicks by hour of {name_of(campaign)}")
@@ -394,7 +389,7 @@ def totals(campaigns: list[Row]) -> str:
 
 def page(found: dict[str, list[Row]]) -> str:
     """Return the page."""
-    found = {name: [whole(row) for row in plain(rows)] for name, rows in found.items()}
+    found = {name: [plain(row) for row in rows] for name, rows in found.items()}
     sections: list[tuple[str, str, str, Callable[[], str]]] = [
         (
             "funnels",

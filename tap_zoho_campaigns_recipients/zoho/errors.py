@@ -6,10 +6,11 @@ TapError                      an expected failure; its text is one line: what, a
 │   ├── InsufficientPrivileges  the user's role does not allow it
 │   ├── RangeTooLarge         `range` is above Zoho's maximum
 │   ├── Unauthorized          the token was refused
-│   ├── Throttled             too many calls: the endpoint is locked for a while
-│   │   └── LockedBefore      as another run found
-│   ├── Transient             Zoho's own trouble: worth another try
-│   │   └── TooManyAtOnce     too many requests in flight
+│   ├── PassingError          what may be over later
+│   │   ├── Throttled         too many calls: the endpoint is locked for a while
+│   │   │   └── LockedBefore  as another run found
+│   │   └── Transient         Zoho's own trouble: worth another try
+│   │       └── TooManyAtOnce too many requests in flight
 │   └── UnexpectedCode        any other code
 │       └── MissingParameter  a parameter is missing: it was sent where Zoho does not look
 ├── UnreadableResponse                 the body is not what was asked for: worth another try
@@ -129,8 +130,8 @@ class Unauthorized(ZohoError):
     )
 
 
-class Throttled(ZohoError):
-    """Too many calls: Zoho has locked this endpoint for a while.
+class PassingError(ZohoError):
+    """What another request, later, may not meet.
 
     Args:
         endpoint: The endpoint's name.
@@ -139,17 +140,21 @@ class Throttled(ZohoError):
         retry_after_seconds: What the response's `Retry-After` says, if it has one.
     """
 
-    advice = (
-        "Zoho locks an endpoint for 30 minutes after 500 calls in 5: wait, or lower "
-        "rate_limit_calls if other programs use the same account"
-    )
-
     def __init__(
         self, endpoint: str, code: str, message: str, retry_after_seconds: float | None = None
     ) -> None:
         """Keep the wait beside the response's parts."""
         super().__init__(endpoint, code, message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class Throttled(PassingError):
+    """Too many calls: Zoho has locked this endpoint for a while."""
+
+    advice = (
+        "Zoho locks an endpoint for 30 minutes after 500 calls in 5: wait, or lower "
+        "rate_limit_calls if other programs use the same account"
+    )
 
 
 class LockedBefore(Throttled):
@@ -173,24 +178,10 @@ class LockedBefore(Throttled):
         )
 
 
-class Transient(ZohoError):
-    """A 5xx status, or a code that Zoho's documentation says to try again.
-
-    Args:
-        endpoint: The endpoint's name.
-        code: Zoho's code or the HTTP status as text.
-        message: Zoho's message.
-        retry_after_seconds: What the response's `Retry-After` says, if it has one.
-    """
+class Transient(PassingError):
+    """A 5xx status, or a code that Zoho's documentation says to try again."""
 
     advice = "Zoho has trouble of its own: run again later"
-
-    def __init__(
-        self, endpoint: str, code: str, message: str, retry_after_seconds: float | None = None
-    ) -> None:
-        """Keep the wait beside the response's parts."""
-        super().__init__(endpoint, code, message)
-        self.retry_after_seconds = retry_after_seconds
 
 
 class TooManyAtOnce(Transient):

@@ -22,6 +22,15 @@
   {{ return(found) }}
 {% endmacro %}
 
+{# Whether any list of recipients is loaded, and whether any events are. #}
+{% macro has_lists() %}
+  {{ return(zoho_campaigns.loaded(zoho_campaigns.list_streams()) | length > 0) }}
+{% endmacro %}
+
+{% macro has_events() %}
+  {{ return(zoho_campaigns.loaded(zoho_campaigns.event_streams()) | length > 0) }}
+{% endmacro %}
+
 {# A column of a stream that may not be loaded. #}
 {% macro of_stream(stream, expression, type) %}
   {%- if zoho_campaigns.is_loaded(stream) -%}{{ expression }}{%- else -%}cast(null as {{ type }}){%- endif -%}

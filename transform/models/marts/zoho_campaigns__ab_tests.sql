@@ -3,7 +3,7 @@
   'hard_bounced': 'hard_bounce_contacts', 'soft_bounced': 'soft_bounce_contacts',
 } -%}
 {{ config(
-  enabled=zoho_campaigns.is_loaded('campaigns') and zoho_campaigns.loaded(zoho_campaigns.list_streams()) | length > 0
+  enabled=zoho_campaigns.is_loaded('campaigns') and zoho_campaigns.has_lists()
 ) }}
 
 with lists as (

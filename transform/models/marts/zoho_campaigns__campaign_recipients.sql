@@ -1,5 +1,4 @@
-{%- set has_events = zoho_campaigns.loaded(zoho_campaigns.event_streams()) | length > 0 -%}
-{{ config(enabled=zoho_campaigns.loaded(zoho_campaigns.list_streams()) | length > 0) }}
+{{ config(enabled=zoho_campaigns.has_lists()) }}
 
 with recipients as (
 
@@ -37,7 +36,7 @@ with recipients as (
   from recipients
   group by campaign_key, contact_email
 
-){% if has_events %}, events as (
+){% if zoho_campaigns.has_events() %}, events as (
 
   select
     campaign_key,
@@ -82,7 +81,7 @@ select
   contacts.is_forgotten,
   contacts.is_in_list_now
 from contacts
-{% if has_events -%}
+{% if zoho_campaigns.has_events() -%}
 left join events
   on events.campaign_key = contacts.campaign_key and events.contact_email = contacts.contact_email
 {%- endif %}

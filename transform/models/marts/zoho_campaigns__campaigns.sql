@@ -1,4 +1,3 @@
-{%- set has_lists = zoho_campaigns.loaded(zoho_campaigns.list_streams()) | length > 0 -%}
 {%- set has_reports = zoho_campaigns.is_loaded('campaign_reports') -%}
 {%- set counts = {
   'sent': 'sent_contacts',
@@ -11,7 +10,7 @@
   'complained': 'spam_contacts',
   'unsent': 'unsent_contacts',
 } -%}
-{{ config(enabled=zoho_campaigns.is_loaded('campaigns') and has_lists) }}
+{{ config(enabled=zoho_campaigns.is_loaded('campaigns') and zoho_campaigns.has_lists()) }}
 
 with campaigns as (
 

@@ -1,5 +1,5 @@
 {%- set has_campaigns = zoho_campaigns.is_loaded('campaigns') -%}
-{{ config(enabled=zoho_campaigns.loaded(zoho_campaigns.list_streams()) | length > 0) }}
+{{ config(enabled=zoho_campaigns.has_lists()) }}
 
 with recipients as (
 

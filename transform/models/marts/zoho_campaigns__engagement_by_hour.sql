@@ -1,6 +1,6 @@
 {{ config(
-  enabled=zoho_campaigns.loaded(zoho_campaigns.event_streams()) | length > 0
-  and zoho_campaigns.loaded(zoho_campaigns.list_streams()) | length > 0
+  enabled=zoho_campaigns.has_events()
+  and zoho_campaigns.has_lists()
 ) }}
 
 with events as (

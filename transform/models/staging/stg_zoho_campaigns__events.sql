@@ -1,6 +1,5 @@
 {%- set lists = {'open_events': 'opened_contacts', 'click_events': 'clicked_contacts'} -%}
 {%- set streams = zoho_campaigns.loaded(zoho_campaigns.event_streams()) -%}
-{%- set has_lists = zoho_campaigns.loaded(zoho_campaigns.list_streams()) | length > 0 -%}
 {{ config(materialized='table', enabled=streams | length > 0) }}
 
 with events as (
@@ -25,7 +24,7 @@ with events as (
   {{ 'union all' if not loop.last }}
   {% endfor %}
 
-){% if has_lists %}, sent as (
+){% if zoho_campaigns.has_lists() %}, sent as (
 
   select
     campaign_key,
@@ -39,7 +38,7 @@ with events as (
 
   select
     events.*,
-    {% if has_lists -%}
+    {% if zoho_campaigns.has_lists() -%}
     sent.sent_at,
     {{ zoho_campaigns.wall_clock('sent.sent_date') }} as sent_at_local,
     contact.list_read_at as contact_read_at,
@@ -49,7 +48,7 @@ with events as (
       partition by events.stream, events.campaign_key, events.contact_email
     ) as latest_read_at
   from events
-  {% if has_lists -%}
+  {% if zoho_campaigns.has_lists() -%}
   left join sent
     on sent.campaign_key = events.campaign_key and sent.contact_email = events.contact_email
   left join {{ ref('stg_zoho_campaigns__recipients') }} as contact
@@ -70,7 +69,7 @@ select
   event_number,
   event_time,
   event_at_local,
-  {% if has_lists -%}
+  {% if zoho_campaigns.has_lists() -%}
   -- Without account_timezone: as long after the mail was sent as the wall clock says.
   coalesce(event_time_utc, sent_at + (event_at_local - sent_at_local)) as event_at,
   floor({{ zoho_campaigns.seconds_between('sent_at_local', 'event_at_local') }} / 3600) as hours_after_sending,
@@ -80,8 +79,8 @@ select
   {%- endif %}
   event_label,
   url,
-  {{ 'coalesce(is_in_list, true)' if has_lists else 'true' }} as is_in_list,
+  {{ 'coalesce(is_in_list, true)' if zoho_campaigns.has_lists() else 'true' }} as is_in_list,
   list_read_at
 from read
 -- An event that is older than its contact's latest reading is one that Zoho no longer reports.
-where list_read_at >= {{ 'coalesce(contact_read_at, latest_read_at)' if has_lists else 'latest_read_at' }}
+where list_read_at >= {{ 'coalesce(contact_read_at, latest_read_at)' if zoho_campaigns.has_lists() else 'latest_read_at' }}
