@@ -20,6 +20,7 @@ from tap_zoho_campaigns_recipients.zoho.errors import (
     TokenRefused,
     Unauthorized,
 )
+from tap_zoho_campaigns_recipients.zoho.rate_limit.store import StoreMisconfigured
 
 if t.TYPE_CHECKING:
     import logging
@@ -34,7 +35,7 @@ def exit_code_of(error: TapError) -> int:
     if isinstance(error, TokenRefused):
         return LOCKED if error.code == TOO_MANY_TOKENS else CREDENTIALS
     for kinds, code in (
-        ((StateRefused, FileRefused, UnusableSettings), SETTINGS),
+        ((StateRefused, FileRefused, StoreMisconfigured, UnusableSettings), SETTINGS),
         ((Unauthorized, InsufficientPrivileges), CREDENTIALS),
         ((Throttled,), LOCKED),
         ((PartlyFailed,), PARTLY),

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from tap_zoho_campaigns_recipients.zoho.rate_limit.store import (
     PROGRAM,
     STORE_TIMEOUT_SECONDS,
+    StoreMisconfigured,
     StoreUnavailable,
 )
 
@@ -66,21 +67,26 @@ class RedisStore:
         window: The limit.
 
     Raises:
-        StoreUnavailable: When the package is missing, or the server cannot be used. So do all
-            methods.
+        StoreMisconfigured: When the package is missing, or the URL or its password is wrong.
+        StoreUnavailable: When the server cannot be used. So do all methods.
     """
 
     def __init__(self, url: str, account: str, window: Window) -> None:
         try:
-            from redis import Redis, RedisError  # noqa: PLC0415 - an extra of the package
+            from redis import (  # noqa: PLC0415 - an extra of the package
+                AuthenticationError,
+                Redis,
+                RedisError,
+            )
         except ImportError:
-            raise StoreUnavailable(
+            raise StoreMisconfigured(
                 "rate_limit_store is a Redis URL, which needs a package that is not installed: "
                 f"install {PROGRAM}[redis]"
             ) from None
-        # The last four are about the URL: a port that is no number, an option that there is not,
-        # one that is not meant to be text, an encoding that nobody knows.
-        self._failures = (RedisError, OSError, ValueError, TypeError, AttributeError, LookupError)
+        # These are about the URL: its password, a port that is no number, an option that there is
+        # not, one that is not meant to be text, an encoding that nobody knows.
+        self._lasting = (AuthenticationError, ValueError, TypeError, AttributeError, LookupError)
+        self._failures = (RedisError, OSError, *self._lasting)
         self._prefix = f"{PROGRAM}:{{{account}}}"  # braces: all keys in one place of a cluster
         self._arguments = [window.calls, window.milliseconds, window.kept_milliseconds]
         with self._asking():
@@ -148,7 +154,8 @@ class RedisStore:
         try:
             yield
         except self._failures as error:
-            raise StoreUnavailable(
+            kind = StoreMisconfigured if isinstance(error, self._lasting) else StoreUnavailable
+            raise kind(
                 "The Redis server that rate_limit_store names cannot be used "
                 f"({type(error).__name__}): check that it runs and that the URL and its password "
                 "are right, or set rate_limit_store to file"

@@ -18,6 +18,10 @@ class StoreUnavailable(TapError):
     """The store that `rate_limit_store` names cannot be used."""
 
 
+class StoreMisconfigured(StoreUnavailable):
+    """It cannot be used before a setting, or what is installed, is changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The limit: a number of calls in a number of milliseconds."""
