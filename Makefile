@@ -46,7 +46,7 @@ $(DEV): .venv/.pinned-$(VERSION) pyproject.toml
 	@touch $@
 
 # The pip of Python 3.11 before 3.11.8 does not find the hashes of packages that are wanted with an extra.
-.venvs/target-bigquery/$(READY) .venvs/dbt/$(READY): VENV_OPTIONS := --upgrade-deps
+.venvs/target-bigquery/$(READY) .venvs/dbt/$(READY) .venvs/airflow/$(READY): VENV_OPTIONS := --upgrade-deps
 
 .PHONY: dev
 dev: $(DEV) ## Set up .venv/ for development
@@ -74,22 +74,29 @@ plugin: ## Write a definition for `meltano add --from-ref` that installs the tap
 programs: $(PROGRAM_STAMPS) ## Set up the loaders and Meltano in .venvs/ (make --jobs=4 programs)
 
 .PHONY: test
-test: $(DEV) $(PROGRAM_STAMPS) ## Run every test (ARGS='-k word' for some)
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/stack $(ARGS)
+test: $(DEV) $(PROGRAM_STAMPS) ## Run every test that needs Python packages only (ARGS='-k word' for some)
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/stack --ignore=tests/cluster $(ARGS)
 
-LOADED := loaders transform stack
+# What test-quick and test-oldest leave out: it is about other programs.
+LOADED := loaders transform stack cluster
 
 .PHONY: test-quick
 test-quick: $(DEV) ## Run the tests that need no loader and no Meltano (ARGS='-k word' for some)
 	.venv/bin/python -m pytest --numprocesses=2 --dist=loadgroup $(LOADED:%=--ignore=tests/%) $(ARGS)
 
-# These are about other programs or the package as it is built; and the SDK's own tests do not run
-# in an SDK of then with pytest of today.
-OLDEST_LEFT_OUT := loaders transform stack documents/test_packaging.py command_line/test_sdk_suite.py
+# The package as it is built is another one's affair; and the SDK's own tests do not run in an SDK of
+# then with pytest of today.
+OLDEST_LEFT_OUT := $(LOADED) documents/test_packaging.py command_line/test_sdk_suite.py
+
+STACK := dbt pgserver target-postgres meltano airflow
 
 .PHONY: test-stack
-test-stack: $(DEV) .venvs/dbt/$(READY) .venvs/pgserver/$(READY) .venvs/target-postgres/$(READY) ## Run the tests that need a browser (Chromium)
+test-stack: $(DEV) $(STACK:%=.venvs/%/$(READY)) ## Run the tests that need a browser (Chromium) or Airflow
 	.venv/bin/python -m pytest tests/stack $(ARGS)
+
+.PHONY: test-airflow
+test-airflow: $(DEV) $(STACK:%=.venvs/%/$(READY)) ## Run twenty accounts on Airflow with Celery, two workers, Redis and PostgreSQL (a quarter of an hour)
+	.venv/bin/python -m pytest tests/cluster $(ARGS)
 
 .PHONY: page
 page: .venvs/dbt/$(READY) ## Write a page from the models, of the database in DBT_… variables (OUTPUT=campaigns.html)
@@ -104,7 +111,7 @@ test-oldest: .venvs/oldest/$(READY) ## Run the tests with the oldest versions th
 .PHONY: coverage
 coverage: $(DEV) $(PROGRAM_STAMPS) ## Run every test and show which lines none of them reached
 	.venv/bin/python -m coverage erase
-	.venv/bin/python -m coverage run -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/stack $(ARGS)
+	.venv/bin/python -m coverage run -m pytest --numprocesses=2 --dist=loadgroup --ignore=tests/stack --ignore=tests/cluster $(ARGS)
 	.venv/bin/python -m coverage combine --quiet
 	.venv/bin/python -m coverage report
 
@@ -199,7 +206,7 @@ COMPILE := .venvs/tools/bin/uv pip compile --quiet --upgrade --generate-hashes -
 lock: .venvs/tools/$(READY) ## Choose new versions for requirements/*.txt
 	$(COMPILE) --universal --all-extras --group dev pyproject.toml --output-file requirements/dev.txt
 	for name in meltano pgserver target-postgres target-jsonl target-csv target-stitch target-snowflake \
-	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto dbt tools docs bench-dlt bench-airbyte; do \
+	  pipelinewise-target-postgres target-s3 target-bigquery target-postgres-s3 moto dbt airflow tools docs bench-dlt bench-airbyte; do \
 	  $(COMPILE) --universal requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
 	done
 	$(COMPILE) --python-platform linux requirements/target-duckdb.in --output-file requirements/target-duckdb.txt

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+from datetime import timedelta
 
 import pytest
 import yaml
 
 from docs_build import demo_picture, fields
-from support.documents import ROOT, read, table
+from many_accounts.deployment import Deployment
+from support.documents import ROOT, code, read, table
 from support.tap_runs import RECIPIENT_ACTIONS
 
 MERMAID = re.compile(r"```mermaid\n(erDiagram\n.*?)```", re.DOTALL)
@@ -191,3 +194,23 @@ def test_streams_that_cost_a_list() -> None:
     """The streams that cost calls of a list of their own are the nine lists."""
     rows = table(read("docs/streams.md"), "streams")
     assert {row[0] for row in rows if row[4].strip() == "its list"} == set(RECIPIENT_ACTIONS)
+
+
+def test_the_table_of_the_deployment_has_every_variable() -> None:
+    """docs/many-accounts.md has each variable of the DAGs, with its default; times in seconds."""
+    rows = table(read("docs/many-accounts.md"), "deployment")
+    defaults = {
+        f"ZOHO_CAMPAIGNS_{name.upper()}": f"{value.total_seconds():.0f}"
+        if isinstance(value, timedelta)
+        else str(value).removeprefix(f"{ROOT}/")
+        for name, value in vars(Deployment()).items()
+    }
+    defaults["ZOHO_CAMPAIGNS_PROJECT"] = "the clone"
+    defaults["ZOHO_CAMPAIGNS_MODELS"] = "true"
+    assert {row[0]: row[1] for row in rows} == defaults
+
+
+def test_the_list_of_accounts_is_the_example() -> None:
+    """The list of accounts in docs/many-accounts.md is orchestrate/accounts.example.json."""
+    shown = json.loads(code(read("docs/many-accounts.md"), "accounts"))
+    assert shown == json.loads(read("orchestrate/accounts.example.json"))

@@ -1,0 +1,216 @@
+"""Many accounts on Airflow with Celery, two workers, Redis and PostgreSQL, on a real clock."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import typing as t
+from pathlib import Path
+
+import pytest
+
+from sandbox import Limit, Sandbox, Switches, make_account
+from support.airflow import assert_nothing_leaked, install_project, make_databases
+from support.cluster import Cluster
+from support.redis_server import PASSWORD, run_redis
+from support.tap_runs import RECIPIENTS
+from support.two_runs import true_lists
+from support.warehouse import serve_postgres
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REVOKED = "1000.revoked-refresh-token"
+WITHOUT_MODELS = {"models": False}
+UNDER_WAY = "is under way: coming back after it"
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """All of it, running."""
+    folder = tmp_path_factory.mktemp("cluster")
+    project = install_project(folder / "project")
+    with serve_postgres(folder / "postgres") as postgres:
+        make_databases(postgres, "airflow", "meltano", "warehouse")
+        (folder / "redis").mkdir()
+        (folder / "airflow").mkdir()
+        redis, url = run_redis(folder / "redis")
+        try:
+            with Cluster(folder / "airflow", project, postgres, url).running() as cluster:
+                yield cluster
+        finally:
+            redis.terminate()
+            redis.wait(30)
+
+
+def serve(stack: contextlib.ExitStack, sizes: dict[str, list[int]]) -> dict[str, Sandbox]:
+    """Serve an account for each name, with campaigns of these sizes."""
+    return {
+        name: stack.enter_context(Sandbox(make_account(len(each), each)))
+        for name, each in sizes.items()
+    }
+
+
+def assert_loaded(cluster: Cluster, accounts: dict[str, Sandbox]) -> None:
+    """See that each account's schema holds its rows, all and once."""
+    for name, zoho in accounts.items():
+        assert cluster.tables(f"zoho_campaigns_{name}") == true_lists(zoho), name
+
+
+def dump(cluster: Cluster) -> str:
+    """Return all that Airflow's database holds: XComs, rendered fields, the log of events."""
+    return subprocess.run(
+        [f"{cluster.postgres.programs}/pg_dump", "--data-only", "--inserts", cluster.metadata.uri],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def test_twenty_accounts(cluster: Cluster) -> None:
+    """All rows are in their schemas; a refused account fails alone, a locked one comes back.
+
+    The next run asks for no list; no secret and no address is written anywhere.
+    """
+    sizes = {f"a{n:02d}": [n * 7 % 60 + 1] * (n % 3 + 1) for n in range(20)}
+    with contextlib.ExitStack() as stack:
+        accounts = serve(stack, sizes)
+        cluster.set_up(
+            accounts,
+            dict.fromkeys(list(accounts)[3:], WITHOUT_MODELS),
+            {"a07": {"extra": json.dumps({"refresh_token": REVOKED})}},
+            zoho_campaigns_rate_limits=cluster.rate_limits(),
+        )
+        accounts["a11"].faults.add("lock", endpoint=RECIPIENTS, seconds=20)
+        cluster.trigger("first-night")
+        assert cluster.ended("first-night") == "failed"
+        tries = cluster.tries("first-night")
+        assert {name: each["state"] for name, each in tries.items()} == dict.fromkeys(
+            accounts, "success"
+        ) | {"a07": "failed"}
+        assert {each["try_number"] for each in tries.values()} == {1}
+        assert {each["hostname"] for each in tries.values()} == {"first", "second"}
+        assert "refresh_token is wrong, was revoked" in cluster.log("first-night", "a07")
+        assert "a11" in cluster.log("first-night", "coming back in")
+        assert accounts["a07"].calls("recentcampaigns") == 0
+        good = {name: zoho for name, zoho in accounts.items() if name != "a07"}
+        assert_loaded(cluster, good)
+        for name in ("a00", "a01", "a02"):
+            assert cluster.models(name) == len(sizes[name])
+
+        for zoho in accounts.values():
+            zoho.reset_log()
+        cluster.trigger("second-night")
+        assert cluster.ended("second-night") == "failed"
+        for name, zoho in good.items():
+            assert zoho.calls("recentcampaigns") > 0, name
+            assert zoho.calls(RECIPIENTS) == 0, name
+        written = cluster.written() | {"the database of Airflow": dump(cluster)}
+        assert_nothing_leaked(written, accounts, REVOKED, PASSWORD)
+
+
+def meltano_of(name: str) -> int | None:
+    """Return the process of Meltano that runs an account."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = path.read_bytes().decode().split("\0")
+            if f"--state-id-suffix={name}" in words and "run" in words:
+                return int(path.parent.name)
+    return None
+
+
+def test_killed_worker(cluster: Cluster) -> None:
+    """When a worker is killed, the other one ends the run, after what survived has ended.
+
+    Nothing is lost, nothing comes twice, and no account is locked.
+    """
+    names = [f"k{n}" for n in range(6)]
+    with contextlib.ExitStack() as stack:
+        accounts = serve(stack, {name: [20, 10, 5] for name in names})
+        for zoho in accounts.values():
+            zoho.switches.latency_s = 4.0
+            zoho.switches.limit = Limit(calls=500, period_s=300, lock_s=1800)
+        cluster.set_up(
+            accounts,
+            dict.fromkeys(names, WITHOUT_MODELS),
+            {},
+            zoho_campaigns_rate_limits=cluster.rate_limits(),
+        )
+        cluster.trigger("interrupted")
+
+        def on_second() -> list[str]:
+            found = [
+                name
+                for name, each in cluster.tries("interrupted").items()
+                if each["state"] == "running"
+                and each["hostname"] == "second"
+                and accounts[name].calls(RECIPIENTS) > 0
+            ]
+            return found if len(found) >= 2 else []
+
+        doomed = cluster.wait_for(on_second, "two accounts are read on the second worker")
+        cluster.kill("second")
+        lost, *survivors = doomed
+        lost_process = meltano_of(lost)
+        assert lost_process is not None
+        os.killpg(os.getpgid(lost_process), signal.SIGKILL)
+        assert all(meltano_of(name) for name in survivors)
+        for zoho in accounts.values():
+            zoho.switches.latency_s = 0.5
+
+        assert cluster.ended("interrupted") == "success"
+        tries = cluster.tries("interrupted")
+        assert all(tries[name]["try_number"] > 1 for name in doomed)
+        assert all(each["hostname"] == "first" for each in tries.values())
+        log = cluster.log("interrupted", UNDER_WAY)
+        assert any(name in log for name in survivors)
+        assert_loaded(cluster, accounts)
+        assert not [
+            each for zoho in accounts.values() for each in zoho.requests if each.code == "locked"
+        ]
+    cluster.start_worker("second")
+
+
+def test_backfill_beside_the_nightly_run(cluster: Cluster) -> None:
+    """A backfill beside the nightly run, on another worker, shares its budget: never a lock.
+
+    One into the same schema waits until the nightly run has ended.
+    """
+    with contextlib.ExitStack() as stack:
+        limit = Limit(calls=500, period_s=30, lock_s=180)
+        zoho = stack.enter_context(
+            Sandbox(make_account(60, [12, 30, 3]), switches=Switches(limit=limit))
+        )
+        config = {"rate_limit_calls": 480, "rate_limit_period": 30}
+        cluster.set_up(
+            {"busy": zoho},
+            {"busy": WITHOUT_MODELS | {"config": config}},
+            {},
+            zoho_campaigns_rate_limits=cluster.rate_limits(),
+        )
+        cluster.trigger("nightly")
+        cluster.wait_for(lambda: zoho.calls(RECIPIENTS) > 0, "the nightly run reads")
+        (nightly,) = cluster.tries("nightly").values()
+        with cluster.without_queue(nightly["hostname"]):
+            for run, schema in (("beside", "zoho_campaigns_busy_again"), ("after", "")):
+                conf = json.dumps({"account": "busy", "schema": schema})
+                cluster.trigger(run, "zoho_campaigns_backfill", "--conf", conf)
+            assert [cluster.ended(run) for run in ("nightly", "beside", "after")] == ["success"] * 3
+        expected = true_lists(zoho)
+        assert cluster.tables("zoho_campaigns_busy") == expected
+        assert cluster.tables("zoho_campaigns_busy_again") == expected
+        assert zoho.calls(RECIPIENTS) == 3 * 60 * 9
+        assert not [each for each in zoho.requests if each.code == "locked"]
+
+        (nightly,), (beside,), (after,) = (
+            cluster.tries(run).values() for run in ("nightly", "beside", "after")
+        )
+        assert beside["hostname"] != nightly["hostname"]
+        assert beside["start_date"] < nightly["end_date"]
+        assert UNDER_WAY in cluster.log("after")
+        assert after["end_date"] > nightly["end_date"]
+        runs = cluster.meltano_runs("busy")
+        assert runs["busy"]["ended_at"] <= runs["busy_backfill"]["started_at"]
