@@ -91,6 +91,9 @@ def demonstrate() -> int:
         )
         psql(server, sql_file("changes"))
         psql(server, sql_file("campaigns"))
+        say(
+            "An A/B test is one line here, and three campaigns for Zoho: the test and its variants."
+        )
         page = ["invoke", f"{MODELS}:page", "--output", str(PAGE.relative_to(ROOT))]
         if code := meltano(page, settings):
             return code
@@ -101,6 +104,7 @@ def demonstrate() -> int:
         f"  {PAGE.relative_to(ROOT)}             a page to open in a browser\n"
         "  make demo-sql                     a prompt of psql\n"
         "  make demo-sql SQL='select * from opened_contacts limit 3'\n"
+        "  make demo-sql SQL='select * from zoho_campaigns__contacts limit 3'\n"
         "  make demo                         once more: only what changed is asked for\n"
         "  rm -rf .demo                      before it, to begin with an empty database\n"
         "\n"

@@ -344,7 +344,9 @@ def _visible(settings: Settings, access_token: str, transport: Transport) -> tup
     finally:
         limiter.close()
     times = observations(response.rows)
-    zone = f"{advice(times)}: that is what account_timezone is for." if times else ""
+    zone = (
+        f"{advice(times)}. Set account_timezone to have opens and clicks in UTC." if times else ""
+    )
     count = max(response.total or 0, len(response.rows))
     more = " or more" if count >= LISTING_PAGE_ROWS and response.total is None else ""
     visible = "1 campaign is" if count == 1 else f"{count or 'no'}{more} campaigns are"

@@ -378,29 +378,45 @@ def totals(campaigns: list[Row]) -> str:
     tiles = {
         "Campaigns": len(campaigns),
         "Mails sent": total("sent"),
-        "Opened": rate(total("opened"), total("delivered")),
-        "Clicked": rate(total("clicked"), total("delivered")),
-        "Opted out": rate(total("opted_out"), total("delivered")),
+        "Opened, of delivered": rate(total("opened"), total("delivered")),
+        "Clicked, of delivered": rate(total("clicked"), total("delivered")),
+        "Opted out, of delivered": rate(total("opted_out"), total("delivered")),
     }
     return "".join(
         f"<div><dt>{name}</dt><dd>{shown(value)}</dd></div>" for name, value in tiles.items()
     )
 
 
+def latest(most: int, campaigns: list[Row]) -> str:
+    """Say of which campaigns something is."""
+    number = len(campaigns)
+    return f"the latest {most} of {number} campaigns" if number > most else "all campaigns"
+
+
+def as_of(campaigns: list[Row]) -> str:
+    """Say when Zoho was last asked; nothing where no report is loaded."""
+    times = [each["report_read_at"] for each in campaigns if each["report_read_at"] is not None]
+    return f", as of {max(times):%d %b %Y, %H:%M} UTC" if times else ""
+
+
 def page(found: dict[str, list[Row]]) -> str:
     """Return the page."""
     found = {name: [plain(row) for row in rows] for name, rows in found.items()}
+    campaigns = found["campaigns"]
     sections: list[tuple[str, str, str, Callable[[], str]]] = [
         (
             "funnels",
             "Funnels",
-            "How far the mails of the latest campaigns came, by contact.",
+            f"How far the mails of {latest(CAMPAIGNS, campaigns)} came, by contact.",
             lambda: funnels(found),
         ),
         (
             "hours",
             "After sending",
-            f"Opens and clicks in each of the first {HOURS} hours after a contact's mail was sent.",
+            (
+                f"Opens and clicks in each of the first {HOURS} hours after a contact's mail was sent,"
+                f" of {latest(TIMELINES, campaigns)}."
+            ),
             lambda: timelines(found),
         ),
         (
@@ -432,9 +448,9 @@ def page(found: dict[str, list[Row]]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
         f"<title>E-mail campaigns</title><style>{STYLE}</style></head><body><main>"
-        "<h1>E-mail campaigns</h1><p>From the tables that "
-        "tap-zoho-campaigns-recipients has loaded.</p>"
-        f"<nav>{links}</nav><dl>{totals(found['campaigns'])}</dl>{body}</main></body></html>\n"
+        f"<h1>E-mail campaigns</h1><p>What became of the mails that Zoho Campaigns sent"
+        f"{as_of(campaigns)}.</p>"
+        f"<nav>{links}</nav><dl>{totals(campaigns)}</dl>{body}</main></body></html>\n"
     )
 
 

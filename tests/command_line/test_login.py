@@ -200,7 +200,7 @@ def test_a_person_is_led_from_nothing_to_credentials(zoho: Sandbox, tmp_path: Pa
     (zone,) = (line for line in terminal.screen.splitlines() if "wall clock" in line)
     assert re.fullmatch(
         r"The account's wall clock is UTC-0[45]:00( or UTC-0[45]:00)?, which fits "
-        r"America/New_York: that is what account_timezone is for\.",
+        r"America/New_York\. Set account_timezone to have opens and clicks in UTC\.",
         zone,
     )
     assert (

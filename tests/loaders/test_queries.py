@@ -129,12 +129,23 @@ def test_open_rate(loaded: tuple[Warehouse, dict[str, list[Record]], Account]) -
         keys = [key, *(each.key for each in campaign.variants or ())]
         sent = set[str]().union(*(people(account, each, "sentcontacts") for each in keys))
         opened = set[str]().union(*(people(account, each, "openedcontacts") for each in keys))
-        assert opened <= sent
-        rate = round(100 * len(opened) / len(sent), 1)
-        expected[campaign.name] = (len(sent), len(opened), rate)
+        bounces = [
+            people(account, each, action)
+            for each in keys
+            for action in ("senthardbounce", "sentsoftbounce")
+        ]
+        delivered = sent - set[str]().union(*bounces)
+        assert opened <= delivered < sent
+        rate = round(100 * len(opened) / len(delivered), 1)
+        expected[campaign.name] = (len(sent), len(delivered), len(opened), rate)
     assert expected["test"][0] == 40 + 4 + 4
     assert {
-        row["campaign_name"]: (row["sent"], row["opened"], float(row["open_rate_percent"]))
+        row["campaign_name"]: (
+            row["sent"],
+            row["delivered"],
+            row["opened"],
+            float(row["open_rate_percent"]),
+        )
         for row in rows(warehouse, "open-rate.sql", current_date="date '2026-09-21'")
     } == expected
 

@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
 
 SLOTS = 3
 """How many accounts a worker runs at once."""
-HEARTBEAT_TIMEOUT_S = 20
+HEARTBEAT_TIMEOUT_S = 40
 POLL_S = 1.0
 RUN_TIMEOUT_S = 900
 PROGRAMS = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -163,7 +163,9 @@ class Cluster(Airflow):
 
     def kill(self, name: str) -> None:
         """Kill a worker and all of its process group."""
-        os.killpg(self.processes.pop(name).pid, signal.SIGKILL)
+        process = self.processes.pop(name)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(30)
 
     def query(self, sql: str) -> list[Record]:
         """Ask Airflow's database."""
@@ -183,10 +185,10 @@ class Cluster(Airflow):
         return str(self.wait_for(state, f"{run} ended"))
 
     def tries(self, run: str) -> dict[str, Record]:
-        """Return the last try of each account in a run, by its name."""
+        """Return the last try of each account in a run, by its name; at first by its index."""
         rows = self.query(
-            "select coalesce(rendered_map_index, '') as name, state, try_number, hostname,"
-            " start_date, end_date"
+            "select coalesce(rendered_map_index, map_index::text) as name, state, try_number,"
+            " hostname, start_date, end_date"
             f" from task_instance where run_id = '{run}' and task_id = 'load'"
         )
         return {row["name"]: row for row in rows}
