@@ -414,8 +414,8 @@ def page(found: dict[str, list[Row]]) -> str:
             "hours",
             "After sending",
             (
-                f"Opens and clicks in each of the first {HOURS} hours after a contact's mail was sent,"
-                f" of {latest(TIMELINES, campaigns)}."
+                f"Opens and clicks of {latest(TIMELINES, campaigns)}, in each of the first {HOURS}"
+                " hours after a contact's mail was sent."
             ),
             lambda: timelines(found),
         ),
