@@ -67,7 +67,7 @@ PLUGIN := plugins/extractors/tap-zoho-campaigns-recipients
 
 .PHONY: plugin
 plugin: ## Write a definition for `meltano add --from-ref` that installs the tap from this clone
-	sed 's|^pip_url: .*|pip_url: "'"'$(CURDIR)'"'"|' $(PLUGIN).yml > $(PLUGIN).local.yml
+	sed -e '/^ *#/d' -e 's|^pip_url: .*|pip_url: "'"'$(CURDIR)'"'"|' $(PLUGIN).yml > $(PLUGIN).local.yml
 	@echo 'meltano add tap-zoho-campaigns-recipients --from-ref "$(CURDIR)/$(PLUGIN).local.yml"'
 
 .PHONY: programs

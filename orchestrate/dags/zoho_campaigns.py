@@ -25,11 +25,14 @@ from many_accounts.meltano_run import MeltanoRun
 
 DEPLOYMENT = Deployment.from_environment()
 SINCE = datetime(2026, 1, 1, tzinfo=UTC)
-LOAD: dict[str, t.Any] = {
-    "pool": DEPLOYMENT.pool,
+RETRIED: dict[str, t.Any] = {
     "retries": DEPLOYMENT.retries,
     "retry_delay": DEPLOYMENT.retry_delay,
     "on_failure_callback": tell,
+}
+LOAD: dict[str, t.Any] = {
+    **RETRIED,
+    "pool": DEPLOYMENT.pool,
     "map_index_template": "{{ task.account['name'] }}",
 }
 LAST_SUCCESSES = """
@@ -39,7 +42,7 @@ from runs where state = 'SUCCESS' and job_name like %s group by 1
 """Meltano's own record of each state's runs; its times are UTC."""
 
 
-@task(retries=DEPLOYMENT.retries, retry_delay=DEPLOYMENT.retry_delay, on_failure_callback=tell)
+@task(**RETRIED)
 def migrate() -> None:
     """Let one process bring Meltano's database up to date, for many at once get into a muddle."""
     meltano = Meltano(
@@ -50,7 +53,7 @@ def migrate() -> None:
         raise AirflowException(outcome.why)
 
 
-@task(on_failure_callback=tell)
+@task(**RETRIED)
 def accounts() -> list[dict[str, t.Any]]:
     """Read the list of accounts."""
     return read_accounts(Deployment.from_environment())
@@ -89,7 +92,7 @@ def zoho_campaigns() -> None:
 def zoho_campaigns_backfill() -> None:
     """Read everything of one account again."""
 
-    @task
+    @task(**RETRIED)
     def account(params: dict[str, t.Any]) -> dict[str, t.Any]:
         """Find the account, and say what is different."""
         for entry in read_accounts(Deployment.from_environment()):

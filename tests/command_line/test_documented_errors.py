@@ -45,7 +45,11 @@ def assert_quoted(log: list[str], words: str) -> None:
         ({"auth_token": "x"}, "these clash", 2),
         ({"start_date": "yesterday"}, "start_date must be a date and time", 2),
         ({"rate_limit_store": "redis"}, "rate_limit_store must be", 2),
-        ({"rate_limit_store": "redis://127.0.0.1:x/0"}, "The Redis server that rate_limit", 2),
+        (
+            {"rate_limit_store": "redis://127.0.0.1:1/0?no_such_option=1"},
+            "The Redis server that rate_limit",
+            2,
+        ),
         ({"rate_limit_store": "redis://127.0.0.1:1/0"}, "The Redis server that rate_limit", 1),
         ({"campaign_keys": ["a b"]}, "campaign_keys must be a list of keys", 2),
         ({"refresh_token": "not-a-word-of-it"}, "refresh_token is wrong, was revoked", 3),

@@ -8,7 +8,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from airflow.sdk import BaseHook, Variable
-from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 from sqlalchemy import URL
 
@@ -115,7 +115,7 @@ def shared_connection(name: str) -> Connection | None:
     """Return a connection that may be left out."""
     try:
         return BaseHook.get_connection(name)
-    except (AirflowNotFoundException, AirflowRuntimeError):
+    except AirflowNotFoundException:
         return None
 
 
