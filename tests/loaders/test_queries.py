@@ -28,6 +28,9 @@ STREAMS = (
     "sent_contacts",
     "opened_contacts",
     "clicked_contacts",
+    "optout_contacts",
+    "hard_bounce_contacts",
+    "soft_bounce_contacts",
     "open_events",
     "click_events",
     "list_readings",
@@ -47,10 +50,10 @@ def loaded(
     """A database with five campaigns, one of them an A/B test, and the truth about them."""
     clock, account = FakeClock(), Account()
     with Sandbox(account, clock=clock) as zoho:
-        add(account, "news", 3, recipients=60, opened=25, clicked=11)
+        add(account, "news", 3, recipients=60, opened=25, clicked=11, optout=4)
         add(account, "more", 9, recipients=30, opened=12, clicked=7)
         add(account, "test", 24, recipients=40, opened=9, clicked=2, type="abtesting")
-        add(account, "august", 41, recipients=20, opened=9)
+        add(account, "august", 41, recipients=20, opened=9, hard=2, soft=1)
         add(account, "july", 62, recipients=20, opened=9)
         outcome = run(zoho, clock, streams=STREAMS)
         truth = expected_events(zoho, clock.now)
@@ -150,6 +153,26 @@ def test_open_rate(loaded: tuple[Warehouse, dict[str, list[Record]], Account]) -
     } == expected
 
 
+def test_asleep(loaded: tuple[Warehouse, dict[str, list[Record]], Account]) -> None:
+    """Who opened none of the mails of 90 days, and did not opt out, is there with their number."""
+    warehouse, _, account = loaded
+    today = max(each.sent_at or 0 for each in account.campaigns.values()) + 30 * 86_400
+    since = today // 86_400 * 86_400 - 90 * 86_400
+    sent: dict[str, int] = defaultdict(int)
+    awake = set[str]()
+    for key in account.campaigns:
+        for row in account.rows(key, "sentcontacts"):
+            sent[row["email"].lower()] += row["sent_at"] >= since
+        for row in account.rows(key, "openedcontacts"):
+            awake |= {row["email"].lower()} if row["sent_at"] >= since else set()
+        awake |= people(account, key, "optoutcontacts")
+    expected = {who: number for who, number in sent.items() if number and who not in awake}
+    assert 0 < len(expected) < len(sent)
+    day = datetime.fromtimestamp(today, UTC).date()
+    found = rows(warehouse, "asleep.sql", current_date=f"date '{day}'")
+    assert {row["contact_email"]: row["campaigns"] for row in found} == expected
+
+
 def test_variants_have_no_time(
     loaded: tuple[Warehouse, dict[str, list[Record]], Account],
 ) -> None:
@@ -235,4 +258,4 @@ def test_incomplete_lists(
     warehouse, *_ = loaded
     assert rows(warehouse, "incomplete.sql") == []
     incomplete = rows(warehouse, "incomplete.sql", **{"where not is_complete": "where is_complete"})
-    assert len(incomplete) == 3 * 7
+    assert len(incomplete) == 6 * 7
