@@ -347,6 +347,7 @@ def comparisons(found: dict[str, list[Row]]) -> str:
             ("A", "B"),
         )
         for test in found["tests"]
+        if test["a_sent"] is not None
     )
 
 
