@@ -112,6 +112,10 @@ class Discovery:
         chosen = [each for each in chosen if self._is_in_time(each)]
         if not chosen:
             self._found.why_empty = _why_empty(len(listed), sent)
+        if (self._settings.start_ms or 0) > self._window.now_ms():
+            self._logger.warning(
+                "start_date is in the future: campaigns sent until then are not read"
+            )
         if not is_test:
             tests = [each for each in chosen if each.is_listed and each.is_ab]
             self._ask_details(tests, listed)

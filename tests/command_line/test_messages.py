@@ -140,6 +140,10 @@ def test_nothing_to_read(
         outcome = run_process(config, tmp_path)
         assert outcome.exit_code == 0
         assert any(line.endswith(f"Found 0 campaigns. {why}") for line in outcome.log)
+        warnings = [line for line in outcome.log if "WARNING" in line]
+        is_future = "start_date is in the future: campaigns sent until then are not read"
+        assert [line for line in warnings if line.endswith(is_future)] == warnings
+        assert len(warnings) == ("start_date" in change)
 
 
 def test_drafts_only(zoho: Sandbox) -> None:

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import time
 import typing as t
+from pathlib import Path
 
 from support.airflow import Airflow, in_database
 from support.documents import ROOT
@@ -18,14 +19,13 @@ from support.warehouse import VENVS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.warehouse import Postgres, Record
 
 SLOTS = 3
 """How many accounts a worker runs at once."""
 HEARTBEAT_TIMEOUT_S = 40
-POLL_S = 1.0
+POLL_S = 0.5
 RUN_TIMEOUT_S = 900
 PROGRAMS = ("api-server", "scheduler", "dag-processor", "triggerer")
 WORKERS = ("first", "second")
@@ -160,10 +160,12 @@ class Cluster(Airflow):
         return len(self.query("select dag_id from dag where dag_id like 'zoho_campaigns%'")) == 3
 
     def kill(self, name: str) -> None:
-        """Kill a worker and all of its process group."""
+        """Kill a worker and all of its process group, and see it gone."""
         process = self.processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
+
+        self.wait_for(lambda: not _alive(process.pid), f"the processes of {name} ended")
 
     def query(self, sql: str) -> list[Record]:
         """Ask Airflow's database."""
@@ -209,6 +211,16 @@ class Cluster(Airflow):
                 return found
             time.sleep(POLL_S)
         raise AssertionError(f"Not within {timeout_s:.0f} s: {what}")
+
+
+def _alive(group: int) -> bool:
+    """Whether a process of a group runs; one that has ended may be in it for long."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of_group = path.read_text().rpartition(")")[2].split()[:3]
+            if int(of_group) == group and state != "Z":
+                return True
+    return False
 
 
 def _free_port() -> int:
