@@ -149,10 +149,10 @@ class Cluster(Airflow):
             self.succeed("celery", "add-queue", *place)
 
     def meltano_runs(self, name: str) -> dict[str, Record]:
-        """Return when Meltano ran an account, by the state."""
+        """Return when Meltano last ran an account, by the state."""
         rows = self.meltano.rows(
             "select regexp_replace(job_name, '^.*:', '') as state, started_at, ended_at from runs"
-            f" where job_name like '%:{name}%'"
+            f" where job_name like '%:{name}%' order by started_at"
         )
         return {row["state"]: row for row in rows}
 
