@@ -35,6 +35,8 @@ LOAD: dict[str, t.Any] = {
     "pool": DEPLOYMENT.pool,
     "map_index_template": "{{ task.account['name'] }}",
 }
+NO_OTHER_BOUND = 10_000
+"""The pool bounds how many tasks run at once; Airflow's own bound for a DAG is 16."""
 LAST_SUCCESSES = """
 select regexp_replace(job_name, '^.*:', ''), max(ended_at)
 from runs where state = 'SUCCESS' and job_name like %s group by 1
@@ -65,6 +67,7 @@ def accounts() -> list[dict[str, t.Any]]:
     catchup=False,
     # An account that waits for a lock does not hold up the next night's run.
     max_active_runs=2,
+    max_active_tasks=NO_OTHER_BOUND,
     tags=["zoho-campaigns"],
 )
 def zoho_campaigns() -> None:

@@ -206,7 +206,8 @@ def test_the_table_of_the_deployment_has_every_variable() -> None:
         for name, value in vars(Deployment()).items()
     }
     defaults["ZOHO_CAMPAIGNS_PROJECT"] = "the clone"
-    defaults["ZOHO_CAMPAIGNS_MODELS"] = "true"
+    for name in ("MODELS", "SHARED_LIMITS"):
+        defaults[f"ZOHO_CAMPAIGNS_{name}"] = "true"
     assert {row[0]: row[1] for row in rows} == defaults
 
 
@@ -214,3 +215,22 @@ def test_the_list_of_accounts_is_the_example() -> None:
     """The list of accounts in docs/many-accounts.md is orchestrate/accounts.example.json."""
     shown = json.loads(code(read("docs/many-accounts.md"), "accounts"))
     assert shown == json.loads(read("orchestrate/accounts.example.json"))
+
+
+def test_an_account_may_have_each_setting_that_is_no_secret() -> None:
+    """What `config` of an account may hold is what meltano.yml declares, except for secrets."""
+    source = ast.parse(read("orchestrate/dags/many_accounts/accounts.py"))
+    names = {
+        target.id: ast.literal_eval(node.value.args[0])
+        for node in source.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id == "SETTINGS"
+    }
+    plugins = yaml.safe_load(read("meltano.yml"))["plugins"]["extractors"]
+    declared = {
+        each["name"]
+        for each in plugins[0]["settings"]
+        if not each.get("sensitive") and each["name"] != "client_id"
+    }
+    assert set(names["SETTINGS"]) == declared

@@ -1,4 +1,4 @@
-"""Many accounts on Airflow, the short way: one process runs the DAG, with three accounts."""
+"""Many accounts on Airflow, the short way: one process runs the DAG, with a few accounts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SIZES = {"brazil": [30, 5], "germany": [12], "japan": [7]}
+SIZES = {"brazil": [30, 5], "germany": [12], "japan": [7], "mexico": [3]}
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,7 @@ def place(project: Path, tmp_path: Path) -> Iterator[Airflow]:
             postgres,
             ZOHO_CAMPAIGNS_RETRIES="0",
             ZOHO_CAMPAIGNS_LOCK_WAIT="1",
+            ZOHO_CAMPAIGNS_SHARED_LIMITS="false",
         )
         place.succeed("db", "migrate")
         yield place
@@ -51,7 +52,7 @@ def place(project: Path, tmp_path: Path) -> Iterator[Airflow]:
 
 @pytest.fixture
 def accounts() -> Iterator[dict[str, Sandbox]]:
-    """Three accounts."""
+    """Four accounts."""
     with contextlib.ExitStack() as stack:
         yield {
             name: stack.enter_context(Sandbox(make_account(len(sizes), sizes)))
@@ -80,8 +81,13 @@ def serve_webhook(posts: list[bytes]) -> Iterator[str]:
 
 def test_no_account_stops_another(place: Airflow, accounts: dict[str, Sandbox]) -> None:
     """Each account gets its rows, a locked one after its lock; a refused one fails alone."""
-    revoked = "1000.revoked-refresh-token"
-    place.set_up(accounts, {}, {"japan": {"extra": json.dumps({"refresh_token": revoked})}})
+    revoked, token = "1000.revoked-refresh-token", "webhook-token-9c1e"
+    place.set_up(
+        accounts,
+        {"mexico": {"config": {"account_timezone": "CET+1"}}},
+        {"japan": {"extra": json.dumps({"refresh_token": revoked})}},
+        zoho_campaigns_alerts={"conn_type": "http", "password": f"http://127.0.0.1:1/{token}"},
+    )
     accounts["germany"].faults.add("lock", endpoint=RECIPIENTS, seconds=20)
     done = place.shell(code(read("docs/many-accounts.md"), "airflow-pool"))
     assert done.returncode == 0, done.stderr
@@ -94,12 +100,14 @@ def test_no_account_stops_another(place: Airflow, accounts: dict[str, Sandbox]) 
     assert "germany: Zoho answered getcampaignrecipientsdata" in done.stdout
     assert "coming back in 0:00:01" in done.stdout
     assert "japan: The accounts server" in done.stdout
+    assert "mexico: account_timezone must be the IANA name" in done.stdout
+    assert "The webhook cannot be reached: ConnectionError" in done.stdout
     assert accounts["japan"].calls("recentcampaigns") == 0
     query = code(read("docs/many-accounts.md"), "last-successes.sql")
     found = {row["account"] for row in place.meltano.rows(query.removesuffix(";"))}
     assert found == {"brazil", "germany"}
     assert_nothing_leaked(
-        place.written() | {"output": done.stdout + done.stderr}, accounts, revoked
+        place.written() | {"output": done.stdout + done.stderr}, accounts, revoked, token
     )
 
 

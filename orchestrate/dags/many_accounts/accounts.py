@@ -8,7 +8,6 @@ import typing as t
 from dataclasses import dataclass, field
 
 from airflow.sdk import BaseHook, Variable
-from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.sdk.log import mask_secret
 from sqlalchemy import URL
 
@@ -27,7 +26,39 @@ WAREHOUSE = "zoho_campaigns_warehouse"
 MELTANO_DATABASE = "zoho_campaigns_meltano"
 RATE_LIMITS = "zoho_campaigns_rate_limits"
 """Connections that all accounts share: the loader's database, Meltano's, and the Redis that counts
-the calls (that may be left out: then each worker counts for itself)."""
+the calls."""
+
+SETTINGS = frozenset(
+    [
+        "data_center",
+        "api_url",
+        "accounts_url",
+        "campaign_keys",
+        "start_date",
+        "response_format",
+        "page_size",
+        "engagement_window_days",
+        "reread_after_days",
+        "account_timezone",
+        "max_parallel_requests",
+        "rate_limit_calls",
+        "rate_limit_period",
+        "rate_limit_lock_wait",
+        "rate_limit_account",
+        "retry_wait",
+        "request_timeout",
+        "user_agent",
+        "stream_maps",
+        "stream_map_config",
+        "faker_config",
+        "flattening_enabled",
+        "flattening_max_depth",
+        "flattening_max_key_length",
+        "flattening_separator",
+        "batch_config",
+    ]
+)
+"""What `config` of an account may hold. Meltano drops what it does not know without a word."""
 
 
 class UnusableAccount(ValueError):
@@ -60,7 +91,7 @@ class Account:
         """Fill in what follows from the name.
 
         Raises:
-            UnusableAccount: The name is none, or `config` holds a secret.
+            UnusableAccount: The name is none, or `config` holds a secret or no setting.
         """
         if not re.fullmatch("[a-z][a-z0-9_]{0,40}", self.name):
             raise UnusableAccount(
@@ -71,6 +102,10 @@ class Account:
             raise UnusableAccount(
                 f"The list of accounts is no place for {', '.join(secrets)} of {self.name}:"
                 f" put it into the connection zoho_campaigns_{self.name}"
+            )
+        if unknown := sorted(self.config.keys() - SETTINGS):
+            raise UnusableAccount(
+                f"{', '.join(unknown)} of {self.name} is no setting of the tap: check the spelling"
             )
         for name, default in (
             ("schema", f"zoho_campaigns_{self.name}"),
@@ -95,28 +130,21 @@ class Account:
 
 
 def read_accounts(deployment: Deployment) -> list[dict[str, t.Any]]:
-    """Return the list of accounts, from the Variable or else from the file.
+    """Return the list of accounts, from the file if there is one, or else from the Variable.
 
     Raises:
         UnusableAccount: An entry cannot be used, or two have the same name or schema.
     """
-    entries = Variable.get("zoho_campaigns_accounts", default=None, deserialize_json=True)
-    if entries is None:
+    if deployment.accounts.exists():
         entries = json.loads(deployment.accounts.read_text(encoding="utf-8"))
+    else:
+        entries = Variable.get("zoho_campaigns_accounts", deserialize_json=True)
     accounts = [Account.of(entry) for entry in entries]
     for what in ("name", "schema"):
         values = [getattr(account, what) for account in accounts]
         if twice := sorted({value for value in values if values.count(value) > 1}):
             raise UnusableAccount(f"Two accounts have the same {what}: {', '.join(twice)}")
     return entries  # type: ignore[no-any-return]
-
-
-def shared_connection(name: str) -> Connection | None:
-    """Return a connection that may be left out."""
-    try:
-        return BaseHook.get_connection(name)
-    except AirflowNotFoundException:
-        return None
 
 
 def variables_of(account: Account, deployment: Deployment) -> dict[str, str]:
@@ -127,7 +155,7 @@ def variables_of(account: Account, deployment: Deployment) -> dict[str, str]:
         AirflowNotFoundException: A connection that is needed does not exist.
     """
     return {
-        **_tap_variables(account),
+        **_tap_variables(account, deployment),
         **_warehouse_variables(account, deployment),
         **meltano_variables(),
     }
@@ -138,7 +166,7 @@ def meltano_variables() -> dict[str, str]:
     return {"MELTANO_DATABASE_URI": _url(BaseHook.get_connection(MELTANO_DATABASE))}
 
 
-def _tap_variables(account: Account) -> dict[str, str]:
+def _tap_variables(account: Account, deployment: Deployment) -> dict[str, str]:
     connection = BaseHook.get_connection(account.connection)
     known = {"client_id": connection.login, "client_secret": connection.password}
     secrets = {
@@ -158,7 +186,8 @@ def _tap_variables(account: Account) -> dict[str, str]:
         **account.config,
         **secrets,
     }
-    if store := shared_connection(RATE_LIMITS):
+    if deployment.shared_limits:
+        store = BaseHook.get_connection(RATE_LIMITS)
         settings["rate_limit_store"] = _secret(
             URL.create(
                 "rediss" if store.extra_dejson.get("ssl") else "redis",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typing as t
 
 import requests
-
-from many_accounts.accounts import shared_connection
+from airflow.sdk import BaseHook
+from airflow.sdk.exceptions import AirflowException, AirflowNotFoundException
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,11 +20,23 @@ def tell(context: Mapping[str, t.Any]) -> None:
 
     Args:
         context: That of the failed task.
+
+    Raises:
+        AirflowException: The webhook did not take it.
     """
-    webhook = shared_connection(ALERTS)
-    if webhook is None:
+    try:
+        webhook = BaseHook.get_connection(ALERTS)
+    except AirflowNotFoundException:
         return
     task = context["ti"]
-    text = f"{task.dag_id} {task.task_id}: {context.get('exception') or 'failed'}"
-    # The whole address is the connection's password: who knows it may post.
-    requests.post(webhook.password, json={"text": text}, timeout=TIMEOUT_S).raise_for_status()
+    # Of a task whose worker died no more is known than which one of its kind it was.
+    what = context.get("exception") or f"number {task.map_index} failed"
+    text = f"{task.dag_id} {task.task_id}: {what}"
+    try:
+        response = requests.post(webhook.password, json={"text": text}, timeout=TIMEOUT_S)
+        status = response.status_code
+    except requests.RequestException as error:
+        # Its text would quote parts of the address, and who knows that may post.
+        raise AirflowException(f"The webhook cannot be reached: {type(error).__name__}") from None
+    if not response.ok:
+        raise AirflowException(f"The webhook answered with HTTP {status}")

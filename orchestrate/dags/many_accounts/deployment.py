@@ -30,7 +30,9 @@ class Deployment:
     models: bool = True
     """Whether the utility `dbt` builds the models after each load."""
     accounts: Path = ROOT / "orchestrate" / "accounts.json"
-    """The list of accounts, where the Variable `zoho_campaigns_accounts` does not exist."""
+    """The list of accounts; if it does not exist: the Variable `zoho_campaigns_accounts`."""
+    shared_limits: bool = True
+    """Whether calls are counted in the Redis of the connection, for all workers together."""
     schedule: str = "0 3 * * *"
     """When the nightly run begins: a cron expression, or a preset such as @daily; empty: never."""
     pool: str = "zoho_campaigns"

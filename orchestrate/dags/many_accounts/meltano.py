@@ -34,6 +34,7 @@ class Outcome:
         exit_codes: Those of `extractors` and `loaders` that are not 0.
         tap_line: The tap's last error.
         other_line: The last error of another program.
+        has_begun: Whether a run began: before it, Meltano looks at its settings.
         is_busy: Whether another run is under way, so that this one did nothing.
         is_success: Whether all went well.
     """
@@ -41,11 +42,14 @@ class Outcome:
     exit_codes: dict[str, int] = field(default_factory=dict)
     tap_line: str = ""
     other_line: str = ""
+    has_begun: bool = False
     is_busy: bool = False
     is_success: bool = False
 
     def take(self, entry: dict[str, t.Any]) -> None:
         """Look at one line of Meltano's log."""
+        if entry["event"].startswith("Running job with name"):
+            self.has_begun = True
         if entry.get("level") in {"error", "critical"}:
             if entry.get("string_id") == TAP:
                 self.tap_line = entry["event"]

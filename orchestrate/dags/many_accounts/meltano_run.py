@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 from airflow.sdk import BaseHook, BaseOperator
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowNotFoundException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from many_accounts.accounts import (
     MELTANO_DATABASE,
@@ -91,7 +91,7 @@ class MeltanoRun(BaseOperator):
         try:
             account = Account.of(self.account)
             variables = variables_of(account, deployment)
-        except (UnusableAccount, AirflowNotFoundException) as error:
+        except UnusableAccount as error:
             raise AirflowFailException(str(error)) from None
         self._meltano = Meltano(deployment, variables, self.log)
         with account_lock(account.schema) as is_free:
@@ -109,7 +109,7 @@ class MeltanoRun(BaseOperator):
                 "%s: %s: coming back in %s", account.name, outcome.why, deployment.lock_wait
             )
             self._defer(deployment.lock_wait, locks + 1, waits)
-        if outcome.tap_code in {SETTINGS, CREDENTIALS}:
+        if outcome.tap_code in {SETTINGS, CREDENTIALS} or not outcome.has_begun:
             raise AirflowFailException(f"{account.name}: {outcome.why}")
         if not outcome.is_success:
             raise AirflowException(f"{account.name}: {outcome.why}")
