@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import typing as t
 from datetime import UTC, datetime
 
@@ -46,9 +48,12 @@ from runs where state = 'SUCCESS' and job_name like %s group by 1
 
 @task(**RETRIED)
 def migrate() -> None:
-    """Let one process bring Meltano's database up to date, for many at once get into a muddle."""
+    """Migrate Meltano's database once. Concurrent migrations fail."""
     meltano = Meltano(
-        Deployment.from_environment(), meltano_variables(), logging.getLogger(__name__)
+        Deployment.from_environment(),
+        f"migrate-{os.getpid()}",
+        meltano_variables(),
+        logging.getLogger("airflow.task"),
     )
     outcome = meltano("state", "list", "--pattern", "none")
     if not outcome.is_success:
@@ -84,11 +89,13 @@ def zoho_campaigns() -> None:
         "schema": Param(
             "",
             type="string",
-            description="Where to put the tables. Empty: the account's own, and the run waits for"
-            " the nightly one to end. In another schema it goes on beside it, within one budget.",
+            description="Schema of the tables. Empty: the account's own; the run then waits for"
+            " the nightly one to end. With another one both run at once, within one budget.",
         ),
         "start_date": Param(
-            "", type="string", description="Campaigns sent before are left out. Empty: none is."
+            "",
+            type="string",
+            description="Leave out campaigns sent before. Empty: as in the list.",
         ),
     },
 )
@@ -96,13 +103,15 @@ def zoho_campaigns_backfill() -> None:
     """Read everything of one account again."""
 
     @task(**RETRIED)
-    def account(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    def account(params: dict[str, t.Any], run_id: str) -> dict[str, t.Any]:
         """Find the account, and say what is different."""
         for entry in read_accounts(Deployment.from_environment()):
             if entry["name"] == params["account"]:
                 break
         else:
             raise AirflowFailException(f"No account in the list is named {params['account']}")
+        if why := entry.get("unusable"):
+            raise AirflowFailException(why)
         own = Account.of(entry)
         config = dict(own.config)
         if params["start_date"]:
@@ -110,9 +119,9 @@ def zoho_campaigns_backfill() -> None:
         return entry | {
             "config": config,
             "schema": params["schema"] or own.schema,
-            "state": f"{own.name}_backfill",
-            "models": params["schema"] in {"", own.schema},
-            "full_refresh": True,
+            # Of this run alone, so that it begins from nothing, and goes on when it is tried again.
+            "state": re.sub(r"\W", "_", f"{own.name}_backfill_{run_id}"),
+            "models": own.models and params["schema"] in {"", own.schema},
         }
 
     migrate() >> MeltanoRun(task_id="load", account=account(), **LOAD)
@@ -131,9 +140,10 @@ def zoho_campaigns_freshness() -> None:
         runs = f"{deployment.environment}:{TAP}-to-{deployment.target}:%"
         place = database_of(BaseHook.get_connection(MELTANO_DATABASE))
         with psycopg.connect(**place) as database:
-            last = dict(database.execute(LAST_SUCCESSES, [runs]).fetchall())
+            ((exists,),) = database.execute("select to_regclass('runs') is not null").fetchall()
+            last = dict(database.execute(LAST_SUCCESSES, [runs]).fetchall()) if exists else {}
         oldest = datetime.now(UTC).replace(tzinfo=None) - deployment.stale_after
-        names = [Account.of(entry).state for entry in read_accounts(deployment)]
+        names = [entry["name"] for entry in read_accounts(deployment)]
         if stale := [name for name in names if name not in last or last[name] < oldest]:
             raise AirflowFailException(
                 f"No successful run for {deployment.stale_after}: {', '.join(stale)}"

@@ -223,4 +223,4 @@ def test_backfill_beside_the_nightly_run(cluster: Cluster) -> None:
         assert UNDER_WAY in cluster.log("after")
         assert after["end_date"] > nightly["end_date"]
         runs = cluster.meltano_runs("busy")
-        assert runs["busy"]["ended_at"] <= runs["busy_backfill"]["started_at"]
+        assert runs["busy"]["ended_at"] <= runs["busy_backfill_after"]["started_at"]

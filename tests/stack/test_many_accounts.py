@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import sqlite3
+import subprocess
 import threading
 import typing as t
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import pytest
 from sandbox import Sandbox, make_account
 from support.airflow import Airflow, assert_nothing_leaked, install_project, make_databases
 from support.documents import code, read
+from support.project import PREFIX
 from support.tap_runs import RECIPIENTS
 from support.two_runs import true_lists
 from support.warehouse import serve_postgres
@@ -44,6 +46,7 @@ def place(project: Path, tmp_path: Path) -> Iterator[Airflow]:
             postgres,
             ZOHO_CAMPAIGNS_RETRIES="0",
             ZOHO_CAMPAIGNS_LOCK_WAIT="1",
+            ZOHO_CAMPAIGNS_BUSY_WAIT="1",
             ZOHO_CAMPAIGNS_SHARED_LIMITS="false",
         )
         place.succeed("db", "migrate")
@@ -112,13 +115,25 @@ def test_no_account_stops_another(place: Airflow, accounts: dict[str, Sandbox]) 
 
 
 def test_models_follow_a_run_that_delivered_all_but_one_list(
-    place: Airflow, accounts: dict[str, Sandbox]
+    place: Airflow, accounts: dict[str, Sandbox], project: Path
 ) -> None:
     """After exit code 5 the models are built, and the task fails with the tap's line."""
     place.set_up({"brazil": accounts["brazil"]}, {}, {})
+    # Another run holds the account's lock meanwhile, and the project has credentials of another.
+    (project / ".env").write_text(
+        f"{PREFIX}REFRESH_TOKEN=of-another\n{PREFIX}START_DATE=2040-01-01\n"
+    )
+    lock = "select pg_advisory_lock(hashtextextended('zoho_campaigns_brazil', 0)), pg_sleep(30)"
+    other_run = subprocess.Popen(
+        [f"{place.postgres.programs}/psql", "-X", "-c", lock, place.meltano.uri],
+        stdout=subprocess.DEVNULL,
+    )
     accounts["brazil"].faults.add("500", endpoint=RECIPIENTS, action="spamcontacts", times=99)
     done = place("dags", "test", "zoho_campaigns")
     assert done.returncode != 0
+    (project / ".env").unlink()
+    assert other_run.wait(60) == 0
+    assert "Another run of brazil is under way" in done.stdout
     assert place.models("brazil") == len(SIZES["brazil"])
     assert "brazil: 2 of 2 campaigns could not be read whole" in done.stdout
 

@@ -23,7 +23,7 @@ if t.TYPE_CHECKING:
     from support.warehouse import Postgres, Record
 
 TIMEOUT_S = 600
-ADDRESS = re.compile(r"[\w.+-]+@mail\d\.example", re.IGNORECASE)
+ADDRESS = re.compile(r"[\w.+-]+(?:@|%40)mail\d\.example", re.IGNORECASE)
 DAGS = ROOT / "orchestrate/dags"
 WAREHOUSE_PASSWORD = "s3cret-of-warehouse"
 MELTANO_PASSWORD = "s3cret-of-meltano"
@@ -87,6 +87,7 @@ class Airflow:
         self.environment = {
             **kept,
             "HOME": str(folder),
+            "TMPDIR": str(folder),
             "PATH": f"{programs}:{os.environ['PATH']}",
             "NO_COLOR": "1",
             "AIRFLOW_HOME": str(folder),

@@ -1,4 +1,4 @@
-"""The accounts: what is told of each in the open, and what its connection keeps."""
+"""The list of accounts, and the credentials in their connections."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from airflow.sdk import BaseHook, Variable
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.sdk.log import mask_secret
 from sqlalchemy import URL
 
@@ -21,6 +22,16 @@ TAP_PREFIX = "TAP_ZOHO_CAMPAIGNS_RECIPIENTS_"
 SECRETS = ("client_id", "client_secret", "refresh_token", "access_token", "auth_token")
 """What the connection of an account keeps: each in a field of this name in its extra; client_id and
 client_secret as login and password as well."""
+
+WAYS = (
+    {"client_id", "client_secret", "refresh_token"},
+    {"access_token"},
+    {"auth_token"},
+)
+"""A connection has all of one of them: what it lacks must not come from elsewhere."""
+
+TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+"""What is taken over from the extra of a PostgreSQL connection."""
 
 WAREHOUSE = "zoho_campaigns_warehouse"
 MELTANO_DATABASE = "zoho_campaigns_meltano"
@@ -67,7 +78,7 @@ class UnusableAccount(ValueError):
 
 @dataclass(frozen=True)
 class Account:
-    """An entry of the list. It stands in XComs and on pages, so it holds no secret.
+    """An entry of the list. It is shown in XComs and in the UI, so it must hold no secret.
 
     Args:
         name: Small letters, digits and underscores.
@@ -76,7 +87,6 @@ class Account:
         config: Settings of the tap that are no secrets.
         state: What the state of its runs is kept under.
         models: Whether the models are built, in the schema `analytics_` and the name.
-        full_refresh: Whether the state is left aside, and everything read again.
     """
 
     name: str
@@ -85,13 +95,12 @@ class Account:
     config: dict[str, t.Any] = field(default_factory=dict)
     state: str = ""
     models: bool = True
-    full_refresh: bool = False
 
     def __post_init__(self) -> None:
         """Fill in what follows from the name.
 
         Raises:
-            UnusableAccount: The name is none, or `config` holds a secret or no setting.
+            UnusableAccount: The name is invalid, or `config` holds a secret or an unknown name.
         """
         if not re.fullmatch("[a-z][a-z0-9_]{0,40}", self.name):
             raise UnusableAccount(
@@ -119,8 +128,10 @@ class Account:
         """Read an entry of the list.
 
         Raises:
-            UnusableAccount: It has a field that there is not, or no name.
+            UnusableAccount: It cannot be used.
         """
+        if why := entry.get("unusable"):
+            raise UnusableAccount(why)
         try:
             return cls(**entry)
         except TypeError as error:
@@ -132,19 +143,28 @@ class Account:
 def read_accounts(deployment: Deployment) -> list[dict[str, t.Any]]:
     """Return the list of accounts, from the file if there is one, or else from the Variable.
 
+    An entry that cannot be used says why instead, so that only its own task fails.
+
     Raises:
-        UnusableAccount: An entry cannot be used, or two have the same name or schema.
+        AirflowFailException: Two accounts have the same name or schema.
     """
     if deployment.accounts.exists():
         entries = json.loads(deployment.accounts.read_text(encoding="utf-8"))
     else:
         entries = Variable.get("zoho_campaigns_accounts", deserialize_json=True)
-    accounts = [Account.of(entry) for entry in entries]
+    read: list[dict[str, t.Any]] = []
+    accounts = []
+    for entry in entries:
+        try:
+            accounts.append(Account.of(entry))
+            read.append(entry)
+        except UnusableAccount as error:
+            read.append({"name": str(entry.get("name")), "unusable": str(error)})
     for what in ("name", "schema"):
         values = [getattr(account, what) for account in accounts]
         if twice := sorted({value for value in values if values.count(value) > 1}):
-            raise UnusableAccount(f"Two accounts have the same {what}: {', '.join(twice)}")
-    return entries  # type: ignore[no-any-return]
+            raise AirflowFailException(f"Two accounts have the same {what}: {', '.join(twice)}")
+    return read
 
 
 def variables_of(account: Account, deployment: Deployment) -> dict[str, str]:
@@ -174,10 +194,11 @@ def _tap_variables(account: Account, deployment: Deployment) -> dict[str, str]:
         for name in SECRETS
         if (value := connection.extra_dejson.get(name) or known.get(name))
     }
-    if not secrets:
+    if set(secrets) not in WAYS:
         raise UnusableAccount(
-            f"The connection {account.connection} has no credentials: client_id as login,"
-            " client_secret as password, and refresh_token in its extra"
+            f"The connection {account.connection} needs client_id as login, client_secret as"
+            " password and refresh_token in its extra, or in its extra access_token or auth_token"
+            " alone"
         )
     settings = {
         # A run that met a lock ends, and comes back after it: see meltano_run.py.
@@ -222,12 +243,20 @@ def _warehouse_variables(account: Account, deployment: Deployment) -> dict[str, 
             "DBT_POSTGRES_USER": warehouse.login or "",
             "DBT_POSTGRES_PASSWORD": warehouse.password or "",
             "DBT_POSTGRES_DATABASE": warehouse.schema or "",
+            # libpq reads these wherever nothing else is said.
+            **{f"PG{name.upper()}": value for name, value in _tls(warehouse).items()},
         }
     # Of another database, the variables that its loader and dbt need.
-    given: dict[str, str] = warehouse.extra_dejson.get("environment", {})
-    for value in given.values():
-        mask_secret(value)
-    return variables | given
+    given: dict[str, t.Any] = warehouse.extra_dejson.get("environment", {})
+    texts = {
+        name: (value if isinstance(value, str) else json.dumps(value)).replace(
+            "{schema}", account.schema
+        )
+        for name, value in given.items()
+    }
+    for text in texts.values():
+        mask_secret(text)
+    return variables | texts
 
 
 def database_of(connection: Connection) -> dict[str, t.Any]:
@@ -238,7 +267,12 @@ def database_of(connection: Connection) -> dict[str, t.Any]:
         "user": connection.login,
         "password": connection.password,
         "dbname": connection.schema,
+        **_tls(connection),
     }
+
+
+def _tls(connection: Connection) -> dict[str, str]:
+    return {name: value for name in TLS if (value := connection.extra_dejson.get(name))}
 
 
 def _url(connection: Connection) -> str:
@@ -252,7 +286,8 @@ def _url(connection: Connection) -> str:
             None if is_socket else place["host"],
             None if is_socket else place["port"],
             place["dbname"],
-            {"host": place["host"], "port": str(place["port"])} if is_socket else {},
+            _tls(connection)
+            | ({"host": place["host"], "port": str(place["port"])} if is_socket else {}),
         )
     )
 

@@ -12,7 +12,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "ZOHO_CAMPAIGNS_"
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,21 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import typing as t
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from many_accounts.accounts import TAP
 
 if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from many_accounts.deployment import Deployment
 
 KEPT_OUT = ("AIRFLOW_", "_AIRFLOW_", "TAP_", "TARGET_", "DBT_", "MELTANO_", "PYTHONPATH")
@@ -22,8 +28,13 @@ KEPT_OUT = ("AIRFLOW_", "_AIRFLOW_", "TAP_", "TARGET_", "DBT_", "MELTANO_", "PYT
 
 END_TIMEOUT_S = 60
 
-_ADDRESS = re.compile(r"[^\s@<>\"'=,;:/]+(?:@|%40)[^\s@<>\"',;:/]+")
+_ADDRESS = re.compile(r"(?<![^\s@<>\"'=,;:/])[^\s@<>\"'=,;:/]+(?:@|%40)[^\s@<>\"',;:/]+")
 """A loader's error may quote a row."""
+
+_REFUSED_BY_MELTANO = re.compile(
+    "is not a valid choice|invalid literal|could not convert|Invalid isoformat"
+)
+"""What Meltano says of a value before it runs anything."""
 
 
 @dataclass
@@ -34,7 +45,7 @@ class Outcome:
         exit_codes: Those of `extractors` and `loaders` that are not 0.
         tap_line: The tap's last error.
         other_line: The last error of another program.
-        has_begun: Whether a run began: before it, Meltano looks at its settings.
+        is_refused: Whether Meltano refused a setting before it ran anything.
         is_busy: Whether another run is under way, so that this one did nothing.
         is_success: Whether all went well.
     """
@@ -42,22 +53,22 @@ class Outcome:
     exit_codes: dict[str, int] = field(default_factory=dict)
     tap_line: str = ""
     other_line: str = ""
-    has_begun: bool = False
+    is_refused: bool = False
     is_busy: bool = False
     is_success: bool = False
 
     def take(self, entry: dict[str, t.Any]) -> None:
         """Look at one line of Meltano's log."""
-        if entry["event"].startswith("Running job with name"):
-            self.has_begun = True
         if entry.get("level") in {"error", "critical"}:
             if entry.get("string_id") == TAP:
                 self.tap_line = entry["event"]
             else:
-                self.other_line = str(entry.get("err") or entry["event"])
+                self.other_line = " ".join((entry["err"] or entry["event"]).split())
+                self.is_refused = bool(_REFUSED_BY_MELTANO.search(self.other_line))
         if "exit_codes" in entry:
             self.exit_codes = entry["exit_codes"]
-            self.is_busy = "pipeline is already running" in str(entry.get("err"))
+            self.is_refused = False
+            self.is_busy = "pipeline is already running" in entry["err"]
 
     @property
     def tap_code(self) -> int:
@@ -75,40 +86,46 @@ class Meltano:
 
     Args:
         deployment: Where it is, and its project.
+        name: What tells its runs apart from others that may go on beside them.
         variables: What is put into its environment, secrets among it.
         log: Gets its log.
     """
 
     def __init__(
-        self, deployment: Deployment, variables: dict[str, str], log: logging.Logger
+        self, deployment: Deployment, name: str, variables: dict[str, str], log: logging.Logger
     ) -> None:
         """Run nothing yet."""
+        self._name = name
         self._deployment = deployment
         self._variables = variables
         self._log = log
         self._process: subprocess.Popen[str] | None = None
 
     def __call__(self, *words: str) -> Outcome:
-        """Run it, and hand on its log.
+        """Run it, and forward its log.
 
         Args:
-            *words: Its command line.
+            *words: Its arguments.
         """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(KEPT_OUT)}
         outcome = Outcome()
-        with tempfile.TemporaryDirectory(prefix="zoho-campaigns-") as folder:
+        with self._own_folder() as folder:
             own = {
-                "MELTANO_SYS_DIR_ROOT": folder,
+                "MELTANO_SYS_DIR_ROOT": str(folder),
                 "DBT_TARGET_PATH": str(Path(folder, "target")),
                 "DBT_LOG_PATH": str(Path(folder, "logs")),
                 "DBT_USE_COLORS": "false",
                 "DBT_LOG_LEVEL": "warn",
             }
-            self._link_plugins(Path(folder))
+            self._link_plugins(folder)
+            # Not the project's .env: what stands there would be of one account, and used for all.
+            no_env = folder / "no.env"
+            no_env.touch()
             self._process = subprocess.Popen(
                 [
                     self._deployment.meltano,
                     f"--environment={self._deployment.environment}",
+                    f"--env-file={no_env}",
                     "--log-format=json",
                     *words,
                 ],
@@ -129,13 +146,34 @@ class Meltano:
         return outcome
 
     def end(self) -> None:
-        """End it, if it still runs; it ends the tap and the loader."""
-        if self._process and self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(END_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
+        """End it and all that it has started, if it still runs."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        ours = [psutil.Process(self._process.pid)]
+        ours += ours[0].children(recursive=True)
+        for each in ours:
+            with suppress(psutil.NoSuchProcess):
+                each.terminate()
+        _, alive = psutil.wait_procs(ours, END_TIMEOUT_S)
+        for each in alive:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        self._process.wait()
+
+    @contextmanager
+    def _own_folder(self) -> Iterator[Path]:
+        """Make a folder for a run: its catalog, its state, and its settings with the secrets.
+
+        A run that was killed leaves it, so the next one of the account begins by removing it.
+        """
+        folder = Path(tempfile.gettempdir(), f"zoho-campaigns-{os.getuid()}", self._name)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _link_plugins(self, folder: Path) -> None:
         """Give a run the installed plugins, but not the files of other runs.
@@ -149,12 +187,15 @@ class Meltano:
                 (folder / path.name).symlink_to(path.resolve())
 
     def _take(self, line: str, outcome: Outcome) -> None:
-        """Hand a line on, without what no log is to hold."""
+        """Log a line, without addresses."""
         try:
             entry = json.loads(line)
         except ValueError:
+            entry = None
+        if not isinstance(entry, dict):
             entry = {"event": line.rstrip()}
-        entry["event"] = _ADDRESS.sub("(an address)", str(entry.get("event", "")))
+        for name in ("event", "err"):
+            entry[name] = _ADDRESS.sub("(an address)", str(entry.get(name) or ""))
         outcome.take(entry)
         if entry["event"] and not entry["event"].startswith("METRIC"):
             names = logging.getLevelNamesMapping()

@@ -49,7 +49,9 @@ def account_lock(name: str) -> Iterator[bool]:
         Whether it was free.
     """
     place = database_of(BaseHook.get_connection(MELTANO_DATABASE))
-    with psycopg.connect(**place, autocommit=True, keepalives_idle=60) as database:
+    # Both sides notice within two minutes that the other one's machine is gone.
+    alive = "-c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=6"
+    with psycopg.connect(**place, autocommit=True, keepalives_idle=60, options=alive) as database:
         found = database.execute("select pg_try_advisory_lock(hashtextextended(%s, 0))", [name])
         ((is_free,),) = found.fetchall()
         yield is_free
@@ -93,7 +95,7 @@ class MeltanoRun(BaseOperator):
             variables = variables_of(account, deployment)
         except UnusableAccount as error:
             raise AirflowFailException(str(error)) from None
-        self._meltano = Meltano(deployment, variables, self.log)
+        self._meltano = Meltano(deployment, account.schema, variables, self.log)
         with account_lock(account.schema) as is_free:
             if is_free:
                 outcome = _load(account, deployment, self._meltano)
@@ -104,12 +106,14 @@ class MeltanoRun(BaseOperator):
                 raise AirflowException(f"{account.name}: another run has not ended")
             self.log.warning("Another run of %s is under way: coming back after it", account.name)
             self._defer(deployment.busy_wait, locks, waits + 1)
-        if outcome.tap_code == LOCKED and locks < MOST_LOCKS:
+        if outcome.tap_code == LOCKED and locks == MOST_LOCKS:
+            raise AirflowFailException(f"{account.name}: {outcome.why}")
+        if outcome.tap_code == LOCKED:
             self.log.warning(
                 "%s: %s: coming back in %s", account.name, outcome.why, deployment.lock_wait
             )
             self._defer(deployment.lock_wait, locks + 1, waits)
-        if outcome.tap_code in {SETTINGS, CREDENTIALS} or not outcome.has_begun:
+        if outcome.tap_code in {SETTINGS, CREDENTIALS} or outcome.is_refused:
             raise AirflowFailException(f"{account.name}: {outcome.why}")
         if not outcome.is_success:
             raise AirflowException(f"{account.name}: {outcome.why}")
@@ -128,11 +132,9 @@ class MeltanoRun(BaseOperator):
 
 
 def _load(account: Account, deployment: Deployment, meltano: Meltano) -> Outcome:
-    words = [f"--state-id-suffix={account.state}", TAP, deployment.target]
-    if account.full_refresh:
-        words.insert(0, "--full-refresh")
     builds = ["dbt:build"] if account.models and deployment.models else []
-    outcome = meltano("run", *words, *builds)
+    state = f"--state-id-suffix={account.state}"
+    outcome = meltano("run", state, TAP, deployment.target, *builds)
     if builds and outcome.tap_code == PARTLY:
         # All but a few lists was delivered, and Meltano stopped before the models.
         meltano("run", *builds)
