@@ -40,7 +40,7 @@ LOAD: dict[str, t.Any] = {
 NO_OTHER_BOUND = 10_000
 """The pool bounds how many tasks run at once; Airflow's own bound for a DAG is 16."""
 LAST_SUCCESSES = """
-select regexp_replace(job_name, '^.*:', ''), max(ended_at)
+select regexp_replace(job_name, '^.*:', ''), max(ended_at) at time zone 'UTC'
 from runs where state = 'SUCCESS' and job_name like %s group by 1
 """
 """Meltano's own record of each state's runs; its times are UTC."""
@@ -142,9 +142,13 @@ def zoho_campaigns_freshness() -> None:
         with psycopg.connect(**place) as database:
             ((exists,),) = database.execute("select to_regclass('runs') is not null").fetchall()
             last = dict(database.execute(LAST_SUCCESSES, [runs]).fetchall()) if exists else {}
-        oldest = datetime.now(UTC).replace(tzinfo=None) - deployment.stale_after
-        names = [entry["name"] for entry in read_accounts(deployment)]
-        if stale := [name for name in names if name not in last or last[name] < oldest]:
+        oldest = datetime.now(UTC) - deployment.stale_after
+        states = {
+            entry["name"]: entry.get("state", entry["name"]) for entry in read_accounts(deployment)
+        }
+        if stale := [
+            name for name, state in states.items() if state not in last or last[state] < oldest
+        ]:
             raise AirflowFailException(
                 f"No successful run for {deployment.stale_after}: {', '.join(stale)}"
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from support.airflow import Airflow, in_database
 from support.documents import ROOT
+from support.project import TAP
 from support.redis_server import PASSWORD, free_port
 from support.warehouse import VENVS
 
@@ -45,6 +46,7 @@ class Cluster(Airflow):
         self.port = free_port()
         self.redis = redis
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.command_lines: set[str] = set()
         metadata = in_database(postgres, "airflow")
         self.metadata = metadata
         database = metadata.loader_uri.replace("+psycopg:", "+psycopg2:")
@@ -146,13 +148,32 @@ class Cluster(Airflow):
         finally:
             self.succeed("celery", "add-queue", *place)
 
+    def written(self) -> dict[str, str]:
+        """Return the files, what the databases hold, and the command lines that were seen."""
+        databases = {
+            f"the database {each.uri}": subprocess.run(
+                [f"{each.programs}/pg_dump", "--data-only", "--inserts", each.uri],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            for each in (self.metadata, self.meltano)
+        }
+        lines = "\n".join(self.command_lines)
+        assert TAP in lines
+        return super().written() | databases | {"command lines": lines}
+
     def meltano_runs(self, name: str) -> dict[str, Record]:
-        """Return when Meltano last ran an account, by the state."""
+        """Return how and when Meltano last ran an account, by the name of the state."""
         rows = self.meltano.rows(
-            "select regexp_replace(job_name, '^.*:', '') as state, started_at, ended_at from runs"
-            f" where job_name like '%:{name}%' order by started_at"
+            "select regexp_replace(job_name, '^.*:', '') as name, state, started_at, ended_at"
+            f" from runs where job_name like '%:{name}%' order by started_at"
         )
-        return {row["state"]: row for row in rows}
+        return {row["name"]: row for row in rows}
+
+    def meltano_states(self) -> set[str]:
+        """Return the states that Meltano's runs are in."""
+        return {row["state"] for row in self.meltano.rows("select distinct state from runs")}
 
     def _is_parsed(self) -> bool:
         return len(self.query("select dag_id from dag where dag_id like 'zoho_campaigns%'")) == 3
@@ -204,10 +225,20 @@ class Cluster(Airflow):
         """Wait until a condition holds: here real programs run, on a real clock."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
+            self.command_lines |= _command_lines()
             if found := condition():
                 return found
             time.sleep(POLL_S)
         raise AssertionError(f"Not within {timeout_s:.0f} s: {what}")
+
+
+def _command_lines() -> set[str]:
+    """Return those of all processes but Redis's own, which the test has started."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.add(path.read_bytes().decode(errors="replace").replace("\0", " "))
+    return {line for line in found if "redis-server" not in line}
 
 
 def _alive(group: int) -> bool:

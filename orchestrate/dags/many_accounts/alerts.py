@@ -31,7 +31,7 @@ def tell(context: Mapping[str, t.Any]) -> None:
     task = context["ti"]
     # Of a task whose worker died no more is known than which one of its kind it was.
     what = context.get("exception") or f"number {task.map_index} failed"
-    text = f"{task.dag_id} {task.task_id}: {what}"
+    text = f"{task.dag_id} {task.task_id}: {what} ({task.log_url})"
     try:
         response = requests.post(webhook.password, json={"text": text}, timeout=TIMEOUT_S)
     except requests.RequestException as error:

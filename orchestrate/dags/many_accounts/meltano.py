@@ -7,14 +7,14 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
+import threading
 import typing as t
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import psutil
 
 from many_accounts.accounts import TAP
 
@@ -26,7 +26,8 @@ if t.TYPE_CHECKING:
 KEPT_OUT = ("AIRFLOW_", "_AIRFLOW_", "TAP_", "TARGET_", "DBT_", "MELTANO_", "PYTHONPATH")
 """Variables of a worker that are not an account's: the secrets of Airflow itself among them."""
 
-END_TIMEOUT_S = 60
+END_TIMEOUT_S = 3
+"""Airflow kills a task five seconds after it has told it to end."""
 
 _ADDRESS = re.compile(r"(?<![^\s@<>\"'=,;:/])[^\s@<>\"'=,;:/]+(?:@|%40)[^\s@<>\"',;:/]+")
 """A loader's error may quote a row."""
@@ -109,7 +110,8 @@ class Meltano:
         """
         kept = {name: value for name, value in os.environ.items() if not name.startswith(KEPT_OUT)}
         outcome = Outcome()
-        with self._own_folder() as folder:
+        with ExitStack() as stack:
+            folder = stack.enter_context(self._own_folder())
             own = {
                 "MELTANO_SYS_DIR_ROOT": str(folder),
                 "DBT_TARGET_PATH": str(Path(folder, "target")),
@@ -121,7 +123,7 @@ class Meltano:
             # Not the project's .env: what stands there would be of one account, and used for all.
             no_env = folder / "no.env"
             no_env.touch()
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [
                     self._deployment.meltano,
                     f"--environment={self._deployment.environment}",
@@ -136,29 +138,32 @@ class Meltano:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
+                # Airflow's signal to the task's group would reach it beside the one of `end`, and
+                # told twice, Meltano ends without a word, so that its run counts as under way.
+                start_new_session=True,
             )
-            try:
-                for line in self._process.stdout or ():
-                    self._take(line, outcome)
-                outcome.is_success = self._process.wait() == 0
-            finally:
-                self.end()
+            # In the end, the other way round: it is told to end, and waited for, and what it left
+            # is killed, for that must not go on without the account's lock.
+            stack.callback(_kill_group, process.pid)
+            stack.enter_context(process)
+            stack.callback(self.end)
+            self._process = process
+            for line in process.stdout or ():
+                self._take(line, outcome)
+            outcome.is_success = process.wait() == 0
         return outcome
 
     def end(self) -> None:
-        """End it and all that it has started, if it still runs."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        ours = [psutil.Process(self._process.pid)]
-        ours += ours[0].children(recursive=True)
-        for each in ours:
-            with suppress(psutil.NoSuchProcess):
-                each.terminate()
-        _, alive = psutil.wait_procs(ours, END_TIMEOUT_S)
-        for each in alive:
-            with suppress(psutil.NoSuchProcess):
-                each.kill()
-        self._process.wait()
+        """Tell it to end, if it still runs.
+
+        A signal's handler calls this, so it does not wait: `__call__` reads on, and sees the end.
+        """
+        process, self._process = self._process, None
+        if process and process.poll() is None:
+            process.terminate()
+            late = threading.Timer(END_TIMEOUT_S, process.kill)
+            late.daemon = True
+            late.start()
 
     @contextmanager
     def _own_folder(self) -> Iterator[Path]:
@@ -202,3 +207,8 @@ class Meltano:
             level = names.get(str(entry.get("level", "")).upper(), logging.INFO)
             program = entry.get("string_id") or entry.get("name") or "meltano"
             self._log.log(level, "%s: %s", program, entry["event"])
+
+
+def _kill_group(group: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)

@@ -30,6 +30,9 @@ if t.TYPE_CHECKING:
 SETTINGS, CREDENTIALS, LOCKED, PARTLY = 2, 3, 4, 5
 """Exit codes of the tap."""
 
+FINAL = {SETTINGS, CREDENTIALS, LOCKED}
+"""Those after which another try is of no use: a lock has had its waits by then."""
+
 MOST_LOCKS = 6
 MOST_WAITS = 240
 """A try comes back so often from a lock, and from another run of the account."""
@@ -100,23 +103,19 @@ class MeltanoRun(BaseOperator):
             if is_free:
                 outcome = _load(account, deployment, self._meltano)
             else:
-                outcome = Outcome(is_busy=True)
-        if outcome.is_busy:
-            if waits >= MOST_WAITS:
-                raise AirflowException(f"{account.name}: another run has not ended")
+                outcome = Outcome(is_busy=True, other_line="another run has not ended")
+        if outcome.is_success:
+            return
+        why = f"{account.name}: {outcome.why}"
+        if outcome.is_busy and waits < MOST_WAITS:
             self.log.warning("Another run of %s is under way: coming back after it", account.name)
             self._defer(deployment.busy_wait, locks, waits + 1)
-        if outcome.tap_code == LOCKED and locks == MOST_LOCKS:
-            raise AirflowFailException(f"{account.name}: {outcome.why}")
-        if outcome.tap_code == LOCKED:
-            self.log.warning(
-                "%s: %s: coming back in %s", account.name, outcome.why, deployment.lock_wait
-            )
+        if outcome.tap_code == LOCKED and locks < MOST_LOCKS:
+            self.log.warning("%s: coming back in %s", why, deployment.lock_wait)
             self._defer(deployment.lock_wait, locks + 1, waits)
-        if outcome.tap_code in {SETTINGS, CREDENTIALS} or outcome.is_refused:
-            raise AirflowFailException(f"{account.name}: {outcome.why}")
-        if not outcome.is_success:
-            raise AirflowException(f"{account.name}: {outcome.why}")
+        if outcome.tap_code in FINAL or outcome.is_refused:
+            raise AirflowFailException(why)
+        raise AirflowException(why)
 
     def on_kill(self) -> None:
         """End Meltano."""
