@@ -101,6 +101,7 @@ class Meltano:
         self._variables = variables
         self._log = log
         self._process: subprocess.Popen[str] | None = None
+        self._is_ending = False
 
     def __call__(self, *words: str) -> Outcome:
         """Run it, and forward its log.
@@ -146,18 +147,24 @@ class Meltano:
             # is killed, for that must not go on without the account's lock.
             stack.callback(_kill_group, process.pid)
             stack.enter_context(process)
-            stack.callback(self.end)
+            stack.callback(self._terminate)
             self._process = process
+            if self._is_ending:
+                self._terminate()
             for line in process.stdout or ():
                 self._take(line, outcome)
             outcome.is_success = process.wait() == 0
         return outcome
 
     def end(self) -> None:
-        """Tell it to end, if it still runs.
+        """Tell it to end, if it runs or once it does.
 
         A signal's handler calls this, so it does not wait: `__call__` reads on, and sees the end.
         """
+        self._is_ending = True
+        self._terminate()
+
+    def _terminate(self) -> None:
         process, self._process = self._process, None
         if process and process.poll() is None:
             process.terminate()

@@ -73,6 +73,7 @@ class MeltanoRun(BaseOperator):
         super().__init__(**arguments)
         self.account = account
         self._meltano: Meltano | None = None
+        self._is_ending = False
 
     def execute(self, context: Context) -> None:
         """Run once.
@@ -99,6 +100,8 @@ class MeltanoRun(BaseOperator):
         except UnusableAccount as error:
             raise AirflowFailException(str(error)) from None
         self._meltano = Meltano(deployment, account.schema, variables, self.log)
+        if self._is_ending:
+            self._meltano.end()
         with account_lock(account.schema) as is_free:
             if is_free:
                 outcome = _load(account, deployment, self._meltano)
@@ -118,7 +121,8 @@ class MeltanoRun(BaseOperator):
         raise AirflowException(why)
 
     def on_kill(self) -> None:
-        """End Meltano."""
+        """End Meltano, also if it is not there yet."""
+        self._is_ending = True
         if self._meltano:
             self._meltano.end()
 
